@@ -1,0 +1,42 @@
+"""A run's identity: the hash of all that can change its result, and its seed."""
+
+import hashlib
+import json
+from typing import Any
+
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.data.catalog import DATASETS
+
+METHOD_VERSION = 1
+"""Raised whenever the same configuration would train to another result: old results then keep to themselves."""
+
+
+def config_hash(config: RunConfig) -> str:
+    """16 hexadecimal digits of SHA-256 over all that can change the result but the seed.
+
+    That is the configuration, the data's digest, the teacher's own hash and METHOD_VERSION.
+    """
+    values = config.to_dict()
+    del values["seed"]
+    if config.kd is not None:
+        values["kd"]["teacher"] = config_hash(config.kd.teacher)
+    identity = {
+        "method_version": METHOD_VERSION,
+        "data_sha256": DATASETS[config.data.dataset].sha256,
+        "config": _canonical(values),
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> Any:
+    """Equal numbers alike, whether written as 1 or as 1.0."""
+    if isinstance(value, dict):
+        return {name: _canonical(inner) for name, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_canonical(inner) for inner in value]
+    return float(value) if isinstance(value, int) else value
+
+
+def run_id(config: RunConfig) -> str:
+    """The name of a run in the ledger, MLflow and the file system: `<config hash>-s<seed>`."""
+    return f"{config_hash(config)}-s{config.seed}"

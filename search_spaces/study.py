@@ -56,6 +56,8 @@ class Planned:
     cell: tuple[str, ...]
     """The label of each axis' choice, in the order of the axes."""
     config: RunConfig
+    teacher: "Planned | None" = None
+    """The run it learns from, where its arm distils knowledge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,20 +98,36 @@ class Study:
         """The labels of the table's columns."""
         return tuple(next(axis.choices for axis in self.axes if axis.name == self.columns))
 
+    @property
+    def column(self) -> int:
+        """The place of the network's label in a cell."""
+        return [axis.name for axis in self.axes].index(self.columns)
+
     def expand(self, seeds: tuple[int, ...] | None = None) -> Iterator[Planned]:
         """Every run, arm by arm, cell by cell, seed by seed; cells to which an arm does not apply are absent."""
         for arm in self.arms:
             for cell in itertools.product(*(axis.choices for axis in self.axes)):
-                if arm.for_teacher or self.teacher not in cell:
+                if arm.for_teacher or cell[self.column] != self.teacher:
                     for seed in seeds or self.seeds:
-                        yield Planned(arm=arm.name, cell=cell, config=self.config(arm, cell, seed))
+                        yield self.planned(arm, cell, seed)
+
+    def planned(self, arm: Arm, cell: tuple[str, ...], seed: int) -> Planned:
+        """One run and, where its arm has one, its teacher."""
+        config = self.config(arm, cell, seed)
+        teacher = self.planned(arm.teacher, self.teaching(cell), seed) if arm.teacher else None
+        return Planned(arm=arm.name, cell=cell, config=config, teacher=teacher)
+
+    def teaching(self, cell: tuple[str, ...]) -> tuple[str, ...]:
+        """The cell of the network that teaches `cell`."""
+        return tuple(
+            self.teacher if axis.name == self.columns else choice for axis, choice in zip(self.axes, cell, strict=True)
+        )
 
     def config(self, arm: Arm, cell: tuple[str, ...], seed: int) -> RunConfig:
         """The configuration of one arm in one cell with one seed. Raises ValueError where it is not allowed."""
-        choices = dict(zip((axis.name for axis in self.axes), cell, strict=True))
         varied: dict[str, Any] = {}
-        for axis in self.axes:
-            varied |= axis.choices[choices[axis.name]]
+        for axis, choice in zip(self.axes, cell, strict=True):
+            varied |= axis.choices[choice]
         architecture = varied.get("model.architecture", self.base.model.architecture)
         changes = {"seed": seed, **arm.changes}
         if architecture.startswith("resnet"):
@@ -118,7 +136,7 @@ class Study:
         if arm.teacher is None:
             return scale_epochs(self.base.replace(changes), self.budget)
         student = {name: value for name, value in changes.items() if name.partition(".")[0] != "kd"}
-        teacher = self.config(arm.teacher, tuple((choices | {self.columns: self.teacher}).values()), seed)
+        teacher = self.config(arm.teacher, self.teaching(cell), seed)
         distillation = {name: value for name, value in changes.items() if name not in student}
         return scale_epochs(self.base.replace(student), self.budget).replace(
             distillation | {"kd.teacher": teacher.to_dict()}

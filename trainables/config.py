@@ -8,78 +8,17 @@ no DropPath is `keep_rate=None`, no distillation is `kd=None`, and `phases` is t
 uses it. Symbols are the paper's (Zhong & Liu, Alg. 1, Eq. 2, Eq. 3, App. C).
 """
 
+import copy
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.settings import Part, Settings, setting
 
 AUGMENTATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 ARCHITECTURES = ("convnet", "resnet18")
-
-
-def setting(
-    meaning: str,
-    *,
-    source: str,
-    default: Any = MISSING,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """A documented field: `low` and `high` are allowed values, `above` is an excluded lower bound."""
-    metadata = {
-        "meaning": meaning,
-        "source": source,
-        "unit": unit,
-        "low": low,
-        "high": high,
-        "above": above,
-        "choices": choices,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-class Settings:
-    """What every part of a configuration does: check its values against what its fields allow."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
-
-    def __post_init__(self) -> None:
-        """Raises ValueError, in one sentence, for a value outside what its field allows."""
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            for item in value if isinstance(value, tuple) else (value,):
-                if item is not None and not isinstance(item, Settings):
-                    check_value(field, item)
-
-
-def check_value(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raises ValueError where `value` is none of the field's choices, not finite, or out of its bounds."""
-    rules = field.metadata
-    if rules["choices"] and value not in rules["choices"]:
-        raise ValueError(f"{field.name} = {value!r} is not one of {', '.join(rules['choices'])}")
-    if isinstance(value, int | float):
-        in_range = (
-            math.isfinite(value)
-            and (rules["low"] is None or value >= rules["low"])
-            and (rules["high"] is None or value <= rules["high"])
-            and (rules["above"] is None or value > rules["above"])
-        )
-        if not in_range:
-            raise ValueError(f"{field.name} = {value!r} is outside {allowed_range(rules)}")
-
-
-def allowed_range(rules: Mapping[str, Any]) -> str:
-    """The interval a field allows, as mathematics writes it: `(0, 1]`."""
-    left = f"({rules['above']:g}" if rules["above"] is not None else "(-inf"
-    left = f"[{rules['low']:g}" if rules["low"] is not None else left
-    return f"{left}, {rules['high']:g}]" if rules["high"] is not None else f"{left}, inf)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,10 +225,10 @@ class RunConfig(Settings):
         values = self.to_dict()
         for name, value in changes.items():
             set_dotted(values, name, value)
-        if "seed" in changes and values["kd"] is not None:
-            teacher = from_dict(values["kd"]["teacher"])
-            values["kd"]["teacher"] = teacher.replace({"seed": changes["seed"]}).to_dict()
-        return from_dict(values)  # type: ignore[return-value]
+        kd = values["kd"]
+        if "seed" in changes and isinstance(kd, dict) and isinstance(kd.get("teacher"), dict):
+            kd["teacher"] = _build(RunConfig, kd["teacher"], "kd.teacher.").replace({"seed": changes["seed"]}).to_dict()
+        return _build(type(self), values, "")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested values, ready for JSON."""
@@ -311,25 +250,28 @@ PARTS: dict[str, type[Settings]] = {
 
 def from_dict(values: Mapping[str, Any]) -> RunConfig:
     """The inverse of `RunConfig.to_dict`. Raises ValueError for unknown or missing names and for bad values."""
-    return _build(RunConfig, values, "")  # type: ignore[return-value]
+    return _build(RunConfig, values, "")
 
 
-def _build(part: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
-    names = {field.name for field in dataclasses.fields(part)}
-    unknown = sorted(set(values) - names)
+def _build(part: type[Part], values: Mapping[str, Any], where: str) -> Part:
+    fields = {field.name: field for field in dataclasses.fields(part)}
+    unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise ValueError(f"{where}{unknown[0]} is unknown; known here: {', '.join(sorted(names))}")
+        raise ValueError(f"{where}{unknown[0]} is unknown; known here: {', '.join(sorted(fields))}")
+    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in values]
+    if missing:
+        raise ValueError(f"{where}{missing[0]} is missing, but a run needs it")
     built = {}
     for name, value in values.items():
         if name in PARTS and isinstance(value, Mapping):
             value = _build(PARTS[name], value, f"{where}{name}.")
+        elif name in PARTS and value is not None:
+            raise ValueError(f"{where}{name} = {value!r} is not allowed: it has settings of its own, by name")
         built[name] = tuple(value) if isinstance(value, list) else value
     try:
         return part(**built)
-    except TypeError as error:  # a required name is missing
-        raise ValueError(f"{where or 'run'}: {error}") from error
     except ValueError as error:
-        raise ValueError(f"{where}{error}" if where and not str(error).startswith(where) else str(error)) from error
+        raise ValueError(f"{where}{error}") from error
 
 
 def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
@@ -343,7 +285,7 @@ def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
         if not isinstance(inner, dict):
             raise ValueError(f"{name} is unknown: {parent} is not a part of the configuration")
         here = inner
-    here[last] = dict(value) if isinstance(value, Mapping) else value
+    here[last] = copy.deepcopy(dict(value)) if isinstance(value, Mapping) else value
 
 
 def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -49,7 +49,7 @@ class RunResult:
     training_seconds: float = 0.0
     """In the training loop alone, summed over resumptions."""
     device_seconds: float = 0.0
-    """From the run's start to its end on its device, set-up and evaluation included, summed over resumptions."""
+    """From building the network to the end of its test, evaluations included, summed over resumptions."""
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Hardware, versions and commit (`environment.describe`)."""
     teacher_sha256: str | None = None

@@ -1,0 +1,64 @@
+"""Carries runs to machines without Ray, as `crossarch.trainables.batch` reads them, and brings the results back."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.validation import BadInputError, validate
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.files import write_atomically
+from crossarch.trainables.identity import METHOD_VERSION
+from crossarch.trainables.result import RunResult, result_from_dict
+
+
+def export_configs(configs: Iterable[RunConfig], file: Path) -> None:
+    """Writes the runs as JSON, for `python -m crossarch.trainables.batch FILE --out DIR`."""
+    text = json.dumps({"runs": [config.to_dict() for config in configs]}, indent=1)
+    write_atomically(file, lambda path: _write(path, text))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def import_results(folder: Path, root: Path) -> tuple[int, int]:
+    """Admits the results below `folder` to the ledger under `root`; how many, and how many were there already.
+
+    Weights of teachers come along. All files are checked before the first is admitted. Raises BadInputError where
+    there are none, or one of them is not what it says it is.
+    """
+    files = sorted((folder / "results").glob("*.json"))
+    if not files:
+        raise BadInputError(f"folder = {str(folder)!r} has no results/*.json: give what `--out` of the batch was")
+    results = {file.stem: read_result(file) for file in files}
+    ledger = Ledger(root)
+    known = ledger.read(results)
+    new = [result for name, result in results.items() if name not in known or not known[name].is_result]
+    for result in new:
+        ledger.write(result)
+    for path in sorted((folder / "weights").glob("*.pt")):
+        target = root / "weights" / path.name
+        if path.stem in results and not target.exists():
+            write_atomically(target, lambda temporary, path=path: shutil.copyfile(path, temporary))  # type: ignore[misc]
+    return len(new), len(results) - len(new)
+
+
+def read_result(file: Path) -> RunResult:
+    """One result of the batch. Raises BadInputError where it is damaged, of another method, or misnamed."""
+    try:
+        values: dict[str, Any] = json.loads(file.read_bytes())
+        version = values.pop("method_version")
+        validate(values["config"])
+        result = result_from_dict(values)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadInputError(f"{file.name} is not a result of crossarch.trainables.batch: {error!r}") from error
+    if version != METHOD_VERSION:
+        raise BadInputError(
+            f"{file.name} has method_version = {version!r}; this version of crossarch has {METHOD_VERSION}"
+        )
+    if result.run_id != file.stem:
+        raise BadInputError(f"{file.name} holds the run {result.run_id}: its configuration or name was changed")
+    return result

@@ -1,0 +1,265 @@
+"""MLflow as a view of the ledger: one experiment a study, a run an invocation, below it the runs it first needed.
+
+Runs are found again by tag and never doubled, and what is shown carries the digest of its description, so that
+levelling touches only what differs. From an empty server everything is rebuilt; what contradicts the ledger (a
+value, a step it does not have) is replaced by a new run, as MLflow's points cannot be taken back.
+"""
+
+import dataclasses
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from crossarch.platform.record.invocations import Invocation
+from crossarch.platform.record.mlflow_description import (
+    PREFIX,
+    Description,
+    Measurement,
+    describe,
+    describe_invocation,
+    key_of,
+    missing_metrics,
+    owners,
+    same_value,
+)
+from crossarch.platform.record.mlflow_store import artifact_location, connect, tracked
+from crossarch.trainables.result import RunResult
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_DIGEST = f"{PREFIX}level"
+_PARENT = "mlflow.parentRunId"
+_METRICS_A_BATCH = 800
+"""MLflow takes 1,000 metrics, 100 parameters and 100 tags, and 1,000 of all together."""
+_PARAMS_A_BATCH = 100
+_PAGE = 1000
+
+Stored = dict[tuple[str, int], float | None]
+"""The points MLflow has, by metric and step; None where it has several for one step."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Shown:
+    """What MLflow shows now of one run or invocation."""
+
+    id: str
+    """MLflow's own name of it."""
+    status: str
+    tags: dict[str, str]
+    params: Collection[str]
+    metrics: Collection[str]
+    points: Stored | None = None
+    """None until they are asked for."""
+
+
+class View:
+    """MLflow at one address; nothing is imported or opened before it is used."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+
+    def level(
+        self, study: str, question: str, invocations: Iterable[Invocation], results: Mapping[str, RunResult]
+    ) -> int:
+        """Makes a study's experiment show its invocations and results; how many runs had to change.
+
+        It takes what is RUNNING without a result for interrupted: call it while nothing of the study trains.
+        Raises TrackingError where MLflow fails; calling it again goes on from there.
+        """
+        with tracked(self.tracking_uri):
+            return self.experiment(study, question).level(invocations, results)
+
+    def experiment(self, study: str, question: str) -> "Experiment":
+        """The study's experiment, created where it is missing. Raises what MLflow raises."""
+        client = connect(self.tracking_uri)
+        return Experiment(client, _experiment_id(client, study, question, self.tracking_uri), study)
+
+
+class Experiment:
+    """The runs of one study in MLflow. Methods raise what MLflow raises."""
+
+    def __init__(self, client: "MlflowClient", experiment_id: str, study: str) -> None:
+        self._client = client
+        self._id = experiment_id
+        self.study = study
+        self._shown: dict[str, Shown] = {}
+        self._surplus: list[str] = []
+        for shown in _search(client, experiment_id):
+            key = key_of(shown.tags)
+            if key in self._shown:
+                self._surplus.append(shown.id)
+            elif key is not None:
+                self._shown[key] = shown
+
+    def level(
+        self,
+        invocations: Iterable[Invocation],
+        results: Mapping[str, RunResult],
+        *,
+        current: str | None = None,
+        training: Collection[str] = (),
+    ) -> int:
+        """As `View.level`, but leaves the invocation `current` RUNNING and the runs in `training` alone."""
+        changed = self._remove_surplus()
+        mine = sorted((inv for inv in invocations if inv.study == self.study), key=lambda invocation: invocation.id)
+        shown = owners(mine)
+        for invocation in mine:
+            running = invocation.id == current
+            changed += self.show(describe_invocation(invocation, results, shown, running=running))
+        for run_id, (invocation, member) in shown.items():
+            if run_id in training:
+                continue
+            if run_id in results:
+                description = describe(results[run_id], member, self.study, invocation)
+                changed += self.show(description, parent=invocation.id)
+            else:
+                changed += self._interrupted(run_id)
+        return changed
+
+    def show(self, description: Description, parent: str | None = None) -> bool:
+        """Makes MLflow show `description`, below the invocation `parent`; whether it had to change anything."""
+        tags = {**description.tags, _DIGEST: description.digest}
+        if parent is not None:
+            tags[_PARENT] = self._shown[parent].id
+        shown = self._shown.get(description.key)
+        if shown is not None:
+            if shown.status == description.status and all(shown.tags.get(name) == tags[name] for name in tags):
+                return False
+            if description.status != "RUNNING" and _contradicts(self._points(shown), description.metrics):
+                self._client.delete_run(shown.id)
+                shown = None
+        if shown is None:
+            shown = self._create(description, tags)
+        self._set_status(shown, description)
+        for name in set(shown.tags) - set(tags):
+            if name.startswith(PREFIX):
+                self._client.delete_tag(shown.id, name)
+                del shown.tags[name]
+        self._log(shown, description.metrics, description.params, tags)
+        return True
+
+    def add_points(self, run_id: str, metrics: Iterable[Measurement]) -> None:
+        """Continues the curve of a run that is shown; steps that are there already stay as they are."""
+        shown = self._shown[run_id]
+        self._log(shown, metrics, {}, {})
+
+    def _interrupted(self, run_id: str) -> bool:
+        shown = self._shown.get(run_id)
+        if shown is None or shown.status != "RUNNING":
+            return False
+        self._client.set_terminated(shown.id, "KILLED")
+        shown.status = "KILLED"
+        return True
+
+    def _remove_surplus(self) -> int:
+        """Two drivers at once, or a request that was repeated, may have made one run twice."""
+        count = len(self._surplus)
+        while self._surplus:
+            self._client.delete_run(self._surplus[-1])
+            self._surplus.pop()
+        return count
+
+    def _create(self, description: Description, tags: Mapping[str, str]) -> Shown:
+        first = {name: value for name, value in tags.items() if name != _DIGEST}
+        run = self._client.create_run(
+            self._id, start_time=description.started or None, tags=first, run_name=description.name
+        )
+        shown = Shown(id=run.info.run_id, status=run.info.status, tags=first, params=(), metrics=(), points={})
+        self._shown[description.key] = shown
+        return shown
+
+    def _set_status(self, shown: Shown, description: Description) -> None:
+        if description.status != "RUNNING":
+            self._client.set_terminated(shown.id, description.status, description.ended)
+        elif shown.status != "RUNNING":
+            self._client.update_run(shown.id, "RUNNING")
+        shown.status = description.status
+
+    def _points(self, shown: Shown) -> Stored:
+        if shown.points is None:
+            stored: Stored = {}
+            for name in shown.metrics:
+                for metric in self._client.get_metric_history(shown.id, name):
+                    step = (name, metric.step)
+                    stored[step] = None if step in stored else metric.value
+            shown.points = stored
+        return shown.points
+
+    def _log(
+        self, shown: Shown, metrics: Iterable[Measurement], params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        """Logs what is not there, tags last: only what is shown completely carries its digest."""
+        stored = self._points(shown)
+        new_metrics = missing_metrics(metrics, stored)
+        new_params = {name: value for name, value in params.items() if name not in shown.params}
+        new_tags = {name: value for name, value in tags.items() if shown.tags.get(name) != value}
+        shown.points = None  # until all batches are known to have arrived
+        for batch in _batches(new_metrics, new_params, new_tags):
+            self._client.log_batch(shown.id, **batch, synchronous=True)
+        shown.points = stored | {(metric.name, metric.step): metric.value for metric in new_metrics}
+        shown.metrics = {*shown.metrics, *(metric.name for metric in new_metrics)}
+        shown.params = {*shown.params, *new_params}
+        shown.tags |= new_tags
+
+
+def _contradicts(stored: Stored, wanted: Iterable[Measurement]) -> bool:
+    """Whether a point is stored that is not wanted, or twice, or with another value."""
+    values = {(metric.name, metric.step): metric.value for metric in wanted}
+    return any(
+        not same_value(value, values.get(step, math.nan)) or step not in values for step, value in stored.items()
+    )
+
+
+def _batches(
+    metrics: Sequence[Measurement], params: Mapping[str, str], tags: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Arguments of `log_batch` within MLflow's limits: parameters from the first on, tags in the last."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    pairs = list(params.items())
+    count = max(-(-len(metrics) // _METRICS_A_BATCH), -(-len(pairs) // _PARAMS_A_BATCH), 1 if tags else 0)
+    for index in range(count):
+        points = metrics[index * _METRICS_A_BATCH : (index + 1) * _METRICS_A_BATCH]
+        yield {
+            "metrics": [Metric(point.name, point.value, point.timestamp, point.step) for point in points],
+            "params": [Param(*pair) for pair in pairs[index * _PARAMS_A_BATCH : (index + 1) * _PARAMS_A_BATCH]],
+            "tags": [RunTag(*pair) for pair in tags.items()] if index == count - 1 else [],
+        }
+
+
+def _search(client: "MlflowClient", experiment_id: str) -> Iterator[Shown]:
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id], max_results=_PAGE, order_by=["attributes.start_time ASC"], page_token=token
+        )
+        for run in page:
+            yield Shown(
+                id=run.info.run_id,
+                status=run.info.status,
+                tags=dict(run.data.tags),
+                params=set(run.data.params),
+                metrics=set(run.data.metrics),
+            )
+        token = page.token
+        if not token:
+            return
+
+
+def _experiment_id(client: "MlflowClient", study: str, question: str, tracking_uri: str) -> str:
+    """The experiment named as the study: found, restored if it was deleted, or created."""
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(study)
+    if experiment is None:
+        try:
+            tags = {"mlflow.note.content": question}
+            return str(client.create_experiment(study, artifact_location(tracking_uri, study), tags))
+        except MlflowException:  # another process may have just created it
+            experiment = client.get_experiment_by_name(study)
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)

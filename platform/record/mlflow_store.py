@@ -1,0 +1,96 @@
+"""Where MLflow keeps its runs, and how we get there: quietly, explicitly, and with one error for all that fails.
+
+Nothing here imports mlflow before `connect` is called, as that takes a second.
+"""
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crossarch.platform.record.parquet import locked
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_SQLITE = "sqlite:///"
+
+_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""MLflow reads these whenever it needs them. Its own are 120 s and 7 retries over 4 minutes, a line for each run on
+the terminal, and reports of use to its makers. What the user has set stays."""
+
+
+class TrackingError(Exception):
+    """MLflow could not be reached, or refused; one sentence without credentials."""
+
+
+def default_tracking_uri(root: Path) -> str:
+    """The embedded store: a SQLite file `mlflow.db` in `root`."""
+    return f"{_SQLITE}{root.resolve() / 'mlflow.db'}"
+
+
+def sqlite_path(tracking_uri: str) -> Path | None:
+    """The file of a SQLite store; None for every other store."""
+    return Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0]) if tracking_uri.startswith(_SQLITE) else None
+
+
+def artifact_location(tracking_uri: str, study: str) -> str | None:
+    """Where an embedded store keeps a study's artifacts, beside its database; None where the server decides."""
+    database = sqlite_path(tracking_uri)
+    return None if database is None else (database.resolve().parent / "mlflow-artifacts" / study).as_uri()
+
+
+def safe_text(text: str) -> str:
+    """`text` without the user names and passwords of the addresses in it."""
+    return re.sub(r"://[^/\s'\"]*@", "://", text)
+
+
+def connect(tracking_uri: str) -> "MlflowClient":
+    """A client of its own, apart from MLflow's global state. A new SQLite store is initialised, one process at a time.
+
+    Raises what MLflow raises: call it inside `tracked`.
+    """
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    client = MlflowClient(tracking_uri=tracking_uri)
+    database = sqlite_path(tracking_uri)
+    if database is not None:
+        with locked(database.with_name(f"{database.name}.lock")):
+            client.search_experiments(max_results=1)
+    return client
+
+
+@contextmanager
+def tracked(tracking_uri: str) -> Iterator[None]:
+    """Turns everything that fails inside into a TrackingError."""
+    try:
+        yield
+    except TrackingError:
+        raise
+    except Exception as error:
+        raise TrackingError(f"MLflow at {safe_text(tracking_uri)} {_complaint(error)}.") from error
+
+
+def _complaint(error: BaseException) -> str:
+    """What happened, as the end of a sentence: silence of the network apart from everything else."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, ConnectionError | TimeoutError | socket.gaierror):
+            return f"does not answer ({link.strerror or type(link).__name__})"
+        link = link.__cause__ or link.__context__
+    reason = safe_text(str(error)).partition("\n")[0].rstrip(". ")
+    return f"failed: {reason or type(error).__name__}"

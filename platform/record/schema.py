@@ -1,0 +1,143 @@
+"""One run as one Arrow row: columns for whoever queries, JSON for whoever must have the run back exactly.
+
+Settings and environment are there twice, on purpose: as typed columns (`keep_rate.minimum`, `environment.device`)
+that pandas and DuckDB filter and group by, and as the JSON texts `config` and `environment` from which the run is
+rebuilt to the last bit, its teacher's recipe included. The setting columns follow the configuration's dataclasses:
+a new setting is a new column, and is null in the rows of files that are older than it.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from crossarch.trainables.config import RunConfig, flatten, from_dict
+from crossarch.trainables.identity import METHOD_VERSION, run_id
+from crossarch.trainables.result import Point, RunResult
+from crossarch.trainables.settings import Settings
+
+SCHEMA_VERSION = 1
+"""Raised when a setting or column is renamed, removed or changes its type; adding one leaves it."""
+
+ENVIRONMENT_KEYS = (
+    "device",
+    "cpu",
+    "cores",
+    "system",
+    "python",
+    "torch",
+    "cuda",
+    "torchvision",
+    "lion-pytorch",
+    "ray",
+    "commit",
+)
+"""What `trainables.environment.describe` tells, and so has a column `environment.<key>`. Named here once more because
+that module imports torch."""
+
+_ARROW_TYPES: dict[Any, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string(), bool: pa.bool_()}
+
+
+def arrow_type(annotation: Any) -> pa.DataType:
+    """The Arrow type of a field's annotation: a scalar, a tuple of scalars, or either or None. Raises KeyError else."""
+    if isinstance(annotation, types.UnionType):
+        (annotation,) = (kind for kind in typing.get_args(annotation) if kind is not types.NoneType)
+    if typing.get_origin(annotation) is tuple:
+        return pa.list_(arrow_type(typing.get_args(annotation)[0]))
+    return _ARROW_TYPES[annotation]
+
+
+def setting_fields(part: type[Settings] = RunConfig, prefix: str = "") -> Iterator[pa.Field]:
+    """A column for each leaf setting, by the names and in the order of `config.flatten`; teachers have none."""
+    annotations = typing.get_type_hints(part)
+    for field in dataclasses.fields(part):
+        kinds = typing.get_args(annotations[field.name]) or (annotations[field.name],)
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)), None)
+        if inner is None:
+            yield pa.field(f"{prefix}{field.name}", arrow_type(annotations[field.name]))
+        elif inner is not RunConfig:
+            yield from setting_fields(inner, f"{prefix}{field.name}.")
+
+
+CURVE = pa.list_(
+    pa.struct([pa.field(name, arrow_type(annotation)) for name, annotation in typing.get_type_hints(Point).items()])
+)
+
+_IDENTITY = [
+    pa.field("run_id", pa.string()),
+    pa.field("config_hash", pa.string()),
+    pa.field("seed", pa.int64()),
+    pa.field("method_version", pa.int64()),
+]
+_RESULT = [
+    pa.field("outcome", pa.string()),
+    pa.field("error", pa.string()),
+    pa.field("test_accuracy", pa.float64()),
+    pa.field("test_loss", pa.float64()),
+    pa.field("parameters", pa.int64()),
+    pa.field("steps", pa.int64()),
+    pa.field("training_seconds", pa.float64()),
+    pa.field("device_seconds", pa.float64()),
+    pa.field("teacher_sha256", pa.string()),
+    pa.field("weights_sha256", pa.string()),
+    pa.field("started_at", pa.string()),
+    pa.field("finished_at", pa.string()),
+]
+"""What a row and a `RunResult` both hold, under one name and as it is."""
+
+SCHEMA = pa.schema(
+    [
+        *_IDENTITY,
+        *_RESULT,
+        pa.field("teacher_run_id", pa.string()),
+        *(field for field in setting_fields() if field.name != "seed"),
+        *(pa.field(f"environment.{key}", pa.string()) for key in ENVIRONMENT_KEYS),
+        pa.field("environment", pa.string()),
+        pa.field("config", pa.string()),
+        pa.field("curve", CURVE),
+    ]
+)
+"""One run. Accuracies are in %, losses in nats, times in seconds, instants in ISO 8601 UTC."""
+
+EXACT_COLUMNS = ["run_id", *(field.name for field in _RESULT), "environment", "config", "curve"]
+"""The columns that `from_row` needs."""
+
+
+def to_row(result: RunResult) -> dict[str, Any]:
+    """The values of SCHEMA's columns for one run; None where a part is absent."""
+    name = result.run_id
+    settings = {key: list(value) if isinstance(value, tuple) else value for key, value in flatten(result.config)}
+    return {
+        **dict.fromkeys(SCHEMA.names),
+        **settings,
+        **{f"environment.{key}": str(value) for key, value in result.environment.items() if key in ENVIRONMENT_KEYS},
+        **{field.name: getattr(result, field.name) for field in _RESULT},
+        "run_id": name,
+        "config_hash": name.rpartition("-s")[0],
+        "method_version": METHOD_VERSION,
+        "teacher_run_id": run_id(result.config.kd.teacher) if result.config.kd else None,
+        "environment": json.dumps(dict(result.environment)),
+        "config": json.dumps(result.config.to_dict()),
+        "curve": [dataclasses.asdict(point) for point in result.curve],
+    }
+
+
+def from_row(row: Mapping[str, Any]) -> RunResult:
+    """The run that `to_row` made the row of, exactly; what an older row lacks has its default.
+
+    Raises ValueError where the row's configuration is no longer allowed.
+    """
+    return RunResult(
+        config=from_dict(json.loads(row["config"])),
+        environment=json.loads(row["environment"]),
+        curve=tuple(Point(**_present(point)) for point in row["curve"]),
+        **_present({field.name: row.get(field.name) for field in _RESULT}),
+    )
+
+
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,26 @@
+"""Brings MLflow level with the ledger, study by study."""
+
+from pathlib import Path
+
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.level import is_level, mark_level, study_digest
+from crossarch.platform.record.mlflow import View
+
+
+def sync_study(ledger: Ledger, root: Path, study: str, tracking: str, *, anyway: bool = False) -> int:
+    """Makes the study's experiment show the ledger; how many of its runs had to change.
+
+    Does nothing where the experiment was level when last looked at, unless `anyway`. To be called while nothing of
+    the study trains. Raises TrackingError where MLflow fails.
+    """
+    invocations = ledger.invocations(study)
+    if not invocations:
+        return 0
+    members = {member.run_id for invocation in invocations for member in invocation.members}
+    results = ledger.read(members)
+    digest = study_digest(invocations, results)
+    if is_level(root, tracking, study, digest) and not anyway:
+        return 0
+    changed = View(tracking).level(study, invocations[-1].question, invocations, results)
+    mark_level(root, tracking, study, digest)
+    return changed

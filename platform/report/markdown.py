@@ -1,0 +1,64 @@
+"""The report as GitHub-flavoured Markdown."""
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+
+from crossarch.platform.report.tables import Cell, Table
+from crossarch.platform.report.wording import caption, cell_words, footer, one_line, title
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
+
+
+def render_markdown(table: Table) -> str:
+    """The whole report, ending in a line break; names and errors in it are escaped."""
+    sections = [
+        f"## {escape(table.study)}",
+        f"{escape(table.question)}\n\n_{escape(table.reference)}_",
+        _grid((*map(title, table.axes), "Arm", *table.networks), _rows(table)),
+        "\n".join(f"- {escape(sentence)}" for sentence in caption(table)),
+        *_teachers(table),
+        *_failures(table),
+        "\n".join(f"- **{name}:** {escape(text)}" for name, text in footer(table)),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def escape(text: str) -> str:
+    """`text` on one line that reads as it is: no markup, no HTML, no column breaks."""
+    return _SPECIAL.sub(r"\\\1", html.escape(one_line(text), quote=False))
+
+
+def _rows(table: Table) -> Iterable[Sequence[str]]:
+    for row in table.rows:
+        yield (*row.choices, row.arm, *map(_cell, row.cells))
+
+
+def _cell(cell: Cell | None) -> str:
+    return ", ".join(cell_words(cell).lines(stacked=False))
+
+
+def _teachers(table: Table) -> Iterable[str]:
+    if table.teachers:
+        yield "### Teachers"
+        yield _grid(
+            (*map(title, table.axes), "Arm", "Network", "Accuracy"),
+            ((*each.choices, each.arm, each.network, _cell(each.cell)) for each in table.teachers),
+        )
+
+
+def _failures(table: Table) -> Iterable[str]:
+    if table.failures:
+        yield "### What failed and why"
+        yield _grid(
+            ("Run", "Arm", "Cell", "Seed", "Outcome", "Error"),
+            (
+                (run.run_id, run.arm, ", ".join(run.cell), str(run.seed), run.outcome, run.error or "")
+                for run in table.failures
+            ),
+        )
+
+
+def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    first, *others = ([escape(text) for text in row] for row in (header, *rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (first, ["---"] * len(first), *others))

@@ -1,0 +1,227 @@
+"""The table of a study, from what it declares and what its runs left behind: pure data, rendered elsewhere."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from crossarch.platform.report.conditions import Conditions, conditions
+from crossarch.platform.report.statistics import Summary, gap, summarize
+from crossarch.search_spaces.study import Arm, Planned, Study
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.identity import config_hash, run_id
+from crossarch.trainables.result import Outcome, RunResult
+
+State = Outcome | Literal["missing"]
+"""A run's outcome, or `missing` where it left nothing yet."""
+
+STATES: tuple[State, ...] = (*get_args(Outcome), "missing")
+
+Counts = Mapping[State, int]
+"""How many runs are in each state: every state is a key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One planned run and how it stands."""
+
+    run_id: str
+    arm: str
+    """The arm's label."""
+    cell: tuple[str, ...]
+    """The label of each axis' choice, in the order of the study's axes."""
+    seed: int
+    outcome: State
+    accuracy: float | None
+    """The study's metric in %, of a finished run; None for any other."""
+    error: str | None
+
+
+Cells = dict[tuple[str, tuple[str, ...]], list[Run]]
+"""Runs by the arm's name and the cell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """The runs of one arm in one cell."""
+
+    accuracy: Summary | None
+    """Over the finished runs alone; None where there is none."""
+    gap: float | None
+    """Points above the reference; None for the reference itself, and where either has no finished run."""
+    counts: Counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One arm at one choice of the axes that are not columns."""
+
+    arm: str
+    choices: tuple[str, ...]
+    cells: tuple[Cell | None, ...]
+    """A cell each network; None where the arm does not apply to it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """A teacher that is no cell of the table: one recipe of one network, at one choice of the other axes."""
+
+    arm: str
+    network: str
+    choices: tuple[str, ...]
+    cell: Cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A study's answer so far. Rows go choice by choice and, within one, arm by arm."""
+
+    study: str
+    question: str
+    reference: str
+    metric: str
+    seeds: tuple[int, ...]
+    axes: tuple[str, ...]
+    """The axes that are not columns: the names of the rows' choices."""
+    networks: tuple[str, ...]
+    """The columns."""
+    measured_from: str
+    """Arm and network that gaps are measured from."""
+    rows: tuple[Row, ...]
+    teachers: tuple[Teacher, ...]
+    runs: tuple[Run, ...]
+    """Every run, each once: teachers that are no cell first."""
+    conditions: Conditions
+
+    @property
+    def failures(self) -> tuple[Run, ...]:
+        """Runs that diverged, failed or were blocked."""
+        return tuple(run for run in self.runs if run.outcome in ("diverged", "failed", "blocked"))
+
+    @property
+    def missing(self) -> tuple[Run, ...]:
+        """Runs that left nothing yet."""
+        return tuple(run for run in self.runs if run.outcome == "missing")
+
+    @property
+    def counts(self) -> Counts:
+        """Runs in each state, a run that several cells share counted once."""
+        return count(self.runs)
+
+
+def build_table(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> Table:
+    """The table of `study` over `seeds`, from results by run id; results of other runs are passed over."""
+    planned = tuple(study.expand(seeds))
+    labels = labels_of(study.arms)
+    cells: Cells = {}
+    for plan in planned:
+        cells.setdefault((plan.arm, plan.cell), []).append(look_up(plan, labels, results, study.metric))
+    in_cells = {run.run_id: run for runs in cells.values() for run in runs}
+    teachers: dict[str, list[Run]] = {}
+    for plan in teachers_of(planned):
+        if run_id(plan.config) not in in_cells:
+            group = teachers.setdefault(config_hash(plan.config), [])
+            group.append(look_up(plan, labels, results, study.metric))
+    runs = {run.run_id: run for group in teachers.values() for run in group} | in_cells
+    return Table(
+        study=study.name,
+        question=study.question,
+        reference=study.reference,
+        metric=study.metric,
+        seeds=seeds,
+        axes=tuple(axis.name for axis in study.axes if axis.name != study.columns),
+        networks=study.networks,
+        measured_from=f"{study.arms[0].label}, {study.teacher}",
+        rows=tuple(_rows(study, cells)),
+        teachers=tuple(_teacher(study, group, cells) for group in teachers.values()),
+        runs=tuple(runs.values()),
+        conditions=conditions(results[name] for name in runs if name in results),
+    )
+
+
+def labels_of(arms: Iterable[Arm]) -> dict[str, str]:
+    """Labels of `arms` and of the recipes of their teachers, by name; a study's own arms come before these."""
+    arms = tuple(arms)
+    if not arms:
+        return {}
+    return labels_of(arm.teacher for arm in arms if arm.teacher) | {arm.name: arm.label for arm in arms}
+
+
+def teachers_of(planned: Iterable[Planned]) -> Iterator[Planned]:
+    """The teachers of `planned`, and their teachers, each run once."""
+    seen: set[RunConfig] = set()
+    for plan in planned:
+        teacher = plan.teacher
+        while teacher and teacher.config not in seen:
+            seen.add(teacher.config)
+            yield teacher
+            teacher = teacher.teacher
+
+
+def look_up(plan: Planned, labels: Mapping[str, str], results: Mapping[str, RunResult], metric: str) -> Run:
+    """How a planned run stands, from results by run id."""
+    name = run_id(plan.config)
+    result = results.get(name)
+    finished = result is not None and result.outcome == "finished"
+    return Run(
+        run_id=name,
+        arm=labels[plan.arm],
+        cell=plan.cell,
+        seed=plan.config.seed,
+        outcome=result.outcome if result else "missing",
+        accuracy=getattr(result, metric) if finished else None,
+        error=result.error if result else None,
+    )
+
+
+def count(runs: Iterable[Run]) -> Counts:
+    """How many of `runs` are in each state."""
+    outcomes = [run.outcome for run in runs]
+    return {state: outcomes.count(state) for state in STATES}
+
+
+def _rows(study: Study, cells: Cells) -> Iterator[Row]:
+    others = [axis.choices for axis in study.axes if axis.name != study.columns]
+    for choices in itertools.product(*others):
+        keys = [_key(study, choices, network) for network in study.networks]
+        for arm in study.arms:
+            yield Row(
+                arm=arm.label,
+                choices=choices,
+                cells=tuple(
+                    _cell(study, cells[arm.name, key], cells) if (arm.name, key) in cells else None for key in keys
+                ),
+            )
+
+
+def _cell(study: Study, runs: list[Run], cells: Cells) -> Cell:
+    origin = cells.get((study.arms[0].name, study.teaching(runs[0].cell)), [])
+    accuracy, reference = _accuracy(runs), _accuracy(origin)
+    return Cell(
+        accuracy=accuracy,
+        gap=gap(accuracy, reference) if accuracy and reference and runs is not origin else None,
+        counts=count(runs),
+    )
+
+
+def _accuracy(runs: Iterable[Run]) -> Summary | None:
+    accuracies = [run.accuracy for run in runs if run.accuracy is not None]
+    return summarize(accuracies) if accuracies else None
+
+
+def _teacher(study: Study, runs: list[Run], cells: Cells) -> Teacher:
+    cell = runs[0].cell
+    return Teacher(
+        arm=runs[0].arm,
+        network=cell[study.column],
+        choices=_choices(study, cell),
+        cell=_cell(study, runs, cells),
+    )
+
+
+def _key(study: Study, choices: tuple[str, ...], network: str) -> tuple[str, ...]:
+    return (*choices[: study.column], network, *choices[study.column :])
+
+
+def _choices(study: Study, cell: tuple[str, ...]) -> tuple[str, ...]:
+    return (*cell[: study.column], *cell[study.column + 1 :])

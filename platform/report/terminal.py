@@ -1,0 +1,123 @@
+"""The table and the state of a study in a terminal, readable without colour and on 80 columns."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from crossarch.platform.report.tables import STATES, Counts, Run, Table
+from crossarch.platform.report.wording import caption, cell_words, footer, one_line, place, title
+
+LABEL_WIDTH = 24
+"""Longer labels of arms and choices wrap, in characters."""
+
+SHOWN_FAILURES = 10
+"""A terminal shows so many; the Markdown report shows all."""
+
+
+def render_report(table: Table, width: int = 80) -> RenderableType:
+    """The whole report: question, table, teachers, what failed and why, and how it all came about."""
+    return Group(
+        Text(table.study, style="bold"),
+        Text(one_line(table.question)),
+        Text(one_line(table.reference), style="italic"),
+        *(part for grid in _grids(table, width) for part in (Text(), grid)),
+        Text(),
+        Text("\n".join(caption(table))),
+        *_teachers(table),
+        *_failures(table.failures),
+        Text(),
+        _footer(table),
+    )
+
+
+def render_status(table: Table) -> RenderableType:
+    """How many runs of each arm and network are in each state, and what went wrong."""
+    grid = _grid()
+    for name in (*table.axes, "arm", "network"):
+        grid.add_column(Text(title(name)), overflow="fold")
+    for state in STATES:
+        grid.add_column(title(state), justify="right", no_wrap=True)
+    for row in table.rows:
+        for network, cell in zip(table.networks, row.cells, strict=True):
+            if cell:
+                _add_counts(grid, (*row.choices, row.arm, network), cell.counts)
+    for teacher in table.teachers:
+        _add_counts(grid, (*teacher.choices, f"{teacher.arm} (teacher)", teacher.network), teacher.cell.counts)
+    grid.add_section()
+    _add_counts(grid, (*("" for _ in table.axes), "All runs", ""), table.counts)
+    finished = f"{table.counts['finished']} of {len(table.runs)} runs finished"
+    return Group(Text(f"{table.study}: {finished}", style="bold"), grid, *_failures(table.failures))
+
+
+def _grids(table: Table, width: int) -> list[Grid]:
+    """The table in as few pieces as `width` allows, gaps beside their numbers where there is room."""
+    measuring = Console(width=10_000)
+    columns = range(len(table.networks))
+    pieces: list[Grid] = []
+    for size in range(len(columns), 0, -1):
+        for stacked in (False, True):
+            starts = columns[::size]
+            pieces = [_piece(table, columns[start : start + size], stacked) for start in starts]
+            if all(measuring.measure(piece).maximum <= width for piece in pieces):
+                return pieces
+    return pieces
+
+
+def _piece(table: Table, columns: Sequence[int], stacked: bool) -> Grid:
+    """Some columns of the table; `stacked` puts each gap under its number."""
+    grid = _grid(leading=int(stacked))
+    for name in (*table.axes, "arm"):
+        grid.add_column(Text(title(name)), max_width=LABEL_WIDTH, overflow="fold")
+    for column in columns:
+        grid.add_column(Text(table.networks[column]), no_wrap=True)
+    for row in table.rows:
+        words = [cell_words(row.cells[column]) for column in columns]
+        cells = ["\n".join(word.lines(stacked=stacked)) for word in words]
+        grid.add_row(*map(Text, (*row.choices, row.arm, *cells)))
+    return grid
+
+
+def _grid(leading: int = 0) -> Grid:
+    return Grid(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold",
+        leading=leading,
+    )
+
+
+def _add_counts(grid: Grid, labels: Sequence[str], counts: Counts) -> None:
+    grid.add_row(*map(Text, labels), *(str(counts[state]) for state in STATES))
+
+
+def _teachers(table: Table) -> list[RenderableType]:
+    lines = []
+    for teacher in table.teachers:
+        name = ", ".join((teacher.arm, *teacher.choices, teacher.network))
+        lines.append(f"  {name}: {', '.join(cell_words(teacher.cell).lines(stacked=False))}")
+    return [Text(), Text("Teachers", style="bold"), Text("\n".join(lines))] if lines else []
+
+
+def _failures(failures: Sequence[Run]) -> list[RenderableType]:
+    if not failures:
+        return []
+    views: list[RenderableType] = [Text(), Text("What failed and why", style="bold")]
+    for run in failures[:SHOWN_FAILURES]:
+        views.append(Text(f"  {place(run)} ({run.run_id}) {run.outcome}"))
+        views.append(Padding(Text(one_line(run.error or "no reason was recorded")), (0, 0, 0, 4), expand=False))
+    if len(failures) > SHOWN_FAILURES:
+        views.append(Text(f"  and {len(failures) - SHOWN_FAILURES} more: the Markdown report has all"))
+    return views
+
+
+def _footer(table: Table) -> Grid:
+    grid = Grid.grid(padding=(0, 1))
+    for name, text in footer(table):
+        grid.add_row(Text(name, style="bold"), Text(text))
+    return grid

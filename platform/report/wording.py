@@ -1,0 +1,114 @@
+"""How numbers and states read, wherever they are rendered: plain text, not yet escaped for any format."""
+
+import re
+from dataclasses import dataclass
+
+from crossarch.platform.report.statistics import Summary
+from crossarch.platform.report.tables import STATES, Cell, Counts, Run, Table
+
+NOT_APPLICABLE = "–"
+
+METRICS = {"test_accuracy": "Test accuracy in % after the final epoch"}
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellWords:
+    """A cell in words that must not be broken: what is empty is left out."""
+
+    number: str = ""
+    gap: str = ""
+    remarks: tuple[str, ...] = ()
+
+    def lines(self, *, stacked: bool) -> list[str]:
+        """The words line by line; `stacked` puts the gap under its number, not beside it."""
+        numbers = [self.number, self.gap] if stacked else [" ".join(filter(None, (self.number, self.gap)))]
+        return [line for line in (*numbers, *self.remarks) if line]
+
+
+def cell_words(cell: Cell | None) -> CellWords:
+    """`85.3 ± 1.2`, `(-3.4)` and what a reader must know beside them; `–` where the arm does not apply."""
+    if cell is None:
+        return CellWords(number=NOT_APPLICABLE)
+    return CellWords(
+        number=number(cell.accuracy) if cell.accuracy else "",
+        gap=bracket(cell.gap) if cell.gap is not None else "",
+        remarks=remarks(cell.accuracy, cell.counts),
+    )
+
+
+def number(summary: Summary) -> str:
+    """`85.3 ± 1.2`; a single run has no spread: `85.3`."""
+    return f"{summary.mean:.1f}" if summary.std is None else f"{summary.mean:.1f} ± {summary.std:.1f}"
+
+
+def bracket(gap: float) -> str:
+    """The gap as the paper writes it: `(-3.4)`."""
+    return f"({gap:+z.1f})"
+
+
+def remarks(accuracy: Summary | None, counts: Counts) -> tuple[str, ...]:
+    """The n where it is 1 or less than planned, and how many runs are in each state but finished."""
+    planned = sum(counts.values())
+    if counts["missing"] == planned:
+        return ("not yet run",)
+    n = (f"n = {accuracy.n}",) if accuracy and (accuracy.n == 1 or accuracy.n < planned) else ()
+    return n + tuple(f"{counts[state]} {state}" for state in STATES if state != "finished" and counts[state])
+
+
+def caption(table: Table) -> list[str]:
+    """What the numbers mean, a sentence each."""
+    metric = METRICS.get(table.metric, table.metric)
+    seeds = ", ".join(map(str, table.seeds))
+    many = f"mean ± sample standard deviation over n = {len(table.seeds)} runs, seeds {seeds}"
+    cells = [cell for row in table.rows for cell in row.cells]
+    sentences = [f"{metric}: {many if len(table.seeds) > 1 else f'n = 1, a single run with seed {seeds}'}."]
+    if any(cell and cell.gap is not None for cell in cells):
+        same = f" at the same {' and '.join(table.axes)}" if table.axes else ""
+        sentences.append(f"In brackets: points above or below {table.measured_from}{same}.")
+    if None in cells:
+        sentences.append(f"{NOT_APPLICABLE} marks a network to which the arm does not apply.")
+    if table.failures:
+        sentences.append("Runs that diverged, failed or were blocked are counted, never averaged in.")
+    return sentences
+
+
+def footer(table: Table) -> list[tuple[str, str]]:
+    """Name and text of what is known of the runs and of the machines that trained them."""
+    known = table.conditions
+    states = ", ".join(f"{table.counts[state]} {state}" for state in STATES if table.counts[state])
+    facts = [
+        ("Runs", f"{len(table.runs)} planned: {states}; n = {len(table.seeds)} a cell"),
+        ("Training", f"{duration(known.training_seconds)} in all" if known.runs else ""),
+        ("Hardware", "; ".join(known.hardware)),
+        ("Software", "; ".join(known.software)),
+        ("Commit" if len(known.commits) == 1 else "Commits", ", ".join(known.commits)),
+    ]
+    return [(name, one_line(text)) for name, text in facts if text]
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `1 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
+def place(run: Run) -> str:
+    """`Full, ResNet18, seed 0`."""
+    return ", ".join((run.arm, *run.cell, f"seed {run.seed}"))
+
+
+def title(axis: str) -> str:
+    """The heading of an axis: `Dataset`, `IPC`."""
+    return axis[:1].upper() + axis[1:]
+
+
+def one_line(text: str) -> str:
+    """`text` without colour codes, control characters and line breaks."""
+    printable = (letter if letter.isprintable() else " " for letter in _ANSI.sub("", text))
+    return " ".join("".join(printable).split())

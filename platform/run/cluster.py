@@ -1,0 +1,68 @@
+"""The Ray cluster: one of our own on this machine, or one that is there already."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+ENVIRONMENT = {
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers under `uv run` start in an environment of their own
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the record
+    "RAY_AIR_NEW_OUTPUT": "0",  # its reporter prints tables of its own, whatever the verbosity
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours ends the study tidily
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is ever restored from Tune's snapshots
+}
+
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait in a loop would steal the other trials' cores
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What there is to train on."""
+
+    cpus: int
+    gpus: int
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """Of one run: a core, and a GPU where there are any."""
+        return {"cpu": 1, "gpu": 1 if self.gpus else 0}
+
+    @property
+    def slots(self) -> int:
+        """Runs at a time."""
+        return self.gpus or self.cpus
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[Cluster]:
+    """Ray, for as long as the context lasts.
+
+    `address` is Ray's (`auto`, `host:port`); without one, the cluster that `RAY_ADDRESS` names, as inside a
+    submitted job, or else a cluster of our own, on the loopback interface with token authentication on. Raises
+    ConnectionError where the named cluster does not answer.
+    """
+    os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+    target = address or os.environ.get("RAY_ADDRESS") or "local"
+    if target == "local":
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.update(WORKER_ENVIRONMENT)  # inherited; a runtime environment would cost each worker seconds
+        options: dict[str, Any] = {"include_dashboard": False}
+    else:
+        options = {"runtime_env": {"env_vars": WORKER_ENVIRONMENT}}
+    import ray  # slow, and only where runs are trained
+
+    ray.init(address=target, log_to_driver=False, logging_level=logging.ERROR, **options)
+    try:
+        found = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        yield Cluster(cpus=int(found.get("CPU", 0)), gpus=int(found.get("GPU", 0)))
+    finally:
+        ray.shutdown()

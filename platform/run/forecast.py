@@ -1,0 +1,62 @@
+"""What a study would still train, in how much time and on how much disk, before anything is done."""
+
+import os
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.table import Table as Grid
+from rich.text import Text
+
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.report.wording import duration as in_words
+from crossarch.platform.run.estimate import duration, makespan, paces
+from crossarch.platform.run.plan import Plan
+from crossarch.search_spaces.study import Study
+
+RECORD_BYTES = 90_000
+"""Of one run in ledger and embedded MLflow, with a curve of 50 points (measured: see the README)."""
+
+
+def render_forecast(study: Study, plan: Plan, root: Path) -> RenderableType:
+    """Counts of runs, those already done, disk, and the time from the ledger's history."""
+    grid = Grid.grid(padding=(0, 2))
+    teaching = sum(task.teaches for task in plan.tasks)
+    rows = [
+        ("Study", f"{study.name}: {study.question}"),
+        ("Runs", f"{len(plan.members)}, of which {plan.done} are in the ledger"),
+        ("To train", f"{len(plan.tasks)}, of which {teaching} teach others" if plan.tasks else "nothing"),
+    ]
+    if plan.tasks:
+        rows += [("Time", forecast_time(plan, root)), ("Disk", f"about {forecast_bytes(plan) / 1e6:,.0f} MB")]
+    for name, text in rows:
+        grid.add_row(Text(name, style="bold"), Text(text))
+    return grid
+
+
+def forecast_time(plan: Plan, root: Path, slots: int | None = None) -> str:
+    """The time that the plan's tasks would take on this machine, as far as the ledger knows runs of their kinds."""
+    slots = slots or os.cpu_count() or 1
+    history = [result for result in Ledger(root).read().values() if result.outcome == "finished"]
+    pace = paces(history)
+    seconds = {task.run_id: duration(task.config, pace) for task in plan.tasks}
+    known = {identity: value for identity, value in seconds.items() if value is not None}
+    if not known:
+        return "not known: the ledger has no run of these kinds yet"
+    unknown = len(seconds) - len(known)
+    text = (
+        f"about {in_words(makespan(plan.tasks, known, slots))}, {slots} at a time, from {len(history)} runs done before"
+    )
+    return f"{text}; not counting {unknown} of kinds never run" if unknown else text
+
+
+def forecast_bytes(plan: Plan) -> int:
+    """Bytes that stay: records, and the weights of teachers."""
+    from crossarch.trainables.data.catalog import DATASETS
+    from crossarch.trainables.models.registry import build_on_meta, parameter_count
+
+    weights = sum(
+        4 * parameter_count(build_on_meta(task.config.model, DATASETS[task.config.data.dataset]))
+        for task in plan.tasks
+        if task.teaches
+    )
+    return weights + RECORD_BYTES * len(plan.tasks)

@@ -1,0 +1,61 @@
+"""Who hears of the runs while they train: the ledger, MLflow, and whoever else implements `Listener`."""
+
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.mlflow_writer import Writer
+from crossarch.platform.run.plan import Task
+from crossarch.trainables.result import Point, RunResult
+
+
+class Listener(Protocol):
+    """Hears of every run, on the driver, in the order of events."""
+
+    def running(self, task: Task) -> None:
+        """A task has got its device."""
+
+    def point(self, task: Task, point: Point) -> None:
+        """A task has reported; after a worker's death, epochs may be reported again."""
+
+    def done(self, task: Task, result: RunResult) -> None:
+        """A task is over, or will never be trained because its teacher failed."""
+
+
+class LedgerListener:
+    """Writes every result to the ledger and removes what the run no longer needs."""
+
+    def __init__(self, ledger: Ledger, root: Path) -> None:
+        self.ledger, self.root = ledger, root
+
+    def running(self, task: Task) -> None:
+        """Nothing."""
+
+    def point(self, task: Task, point: Point) -> None:
+        """Nothing: the result brings the whole curve."""
+
+    def done(self, task: Task, result: RunResult) -> None:
+        """The ledger first, then the checkpoints go."""
+        self.ledger.write(result)
+        if result.is_result:
+            shutil.rmtree(self.root / "checkpoints" / task.run_id, ignore_errors=True)
+
+
+class MlflowListener:
+    """Passes events on to MLflow's writer, which never waits."""
+
+    def __init__(self, view: Writer) -> None:
+        self.view = view
+
+    def running(self, task: Task) -> None:
+        """The run appears as running."""
+        self.view.running(task.run_id, task.config)
+
+    def point(self, task: Task, point: Point) -> None:
+        """Its curve goes on."""
+        self.view.point(task.run_id, point)
+
+    def done(self, task: Task, result: RunResult) -> None:
+        """It ends, complete."""
+        self.view.done(result)

@@ -1,0 +1,102 @@
+"""What a study still has to train: its runs less those in the ledger, teachers before their students."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from crossarch.platform.record.invocations import Member
+from crossarch.search_spaces.study import Planned
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.identity import run_id
+from crossarch.trainables.result import RunResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One run to train."""
+
+    run_id: str
+    config: RunConfig
+    teacher_id: str | None = None
+    """The run whose weights it learns from."""
+    teaches: bool = False
+    """Whether other tasks learn from its weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A study against the ledger."""
+
+    members: tuple[Member, ...]
+    """Every run of the study, each once, in its order; then the teachers that are no cell of it."""
+    configs: Mapping[str, RunConfig]
+    """Of every member, by run id."""
+    results: Mapping[str, RunResult]
+    """Of the members that the ledger has, failed ones included."""
+    tasks: tuple[Task, ...]
+    """What is to be trained, every teacher before its students."""
+
+    @property
+    def done(self) -> int:
+        """Members that need no training."""
+        return sum(result.is_result for result in self.results.values())
+
+
+def list_members(planned: Iterable[Planned]) -> tuple[tuple[Member, ...], dict[str, RunConfig]]:
+    """Every run once, cells before teachers that are no cell, and the configurations by run id."""
+    cells = list(planned)
+    members: dict[str, Member] = {}
+    configs: dict[str, RunConfig] = {}
+
+    def admit(item: Planned, role: Literal["cell", "teacher"]) -> None:
+        identity = run_id(item.config)
+        members.setdefault(identity, Member(run_id=identity, arm=item.arm, cell=item.cell, role=role))
+        configs.setdefault(identity, item.config)
+
+    for item in cells:
+        admit(item, "cell")
+    for item in cells:
+        teacher = item.teacher
+        while teacher is not None:
+            admit(teacher, "teacher")
+            teacher = teacher.teacher
+    return tuple(members.values()), configs
+
+
+def make_plan(planned: Iterable[Planned], results: Mapping[str, RunResult], weights: Path) -> Plan:
+    """The plan for `planned` runs, given the ledger's `results` and the folder of kept weights.
+
+    A run without a result is a task. So is a teacher that has one, but whose weights are gone while a task still
+    needs them: it is trained again for its weights.
+    """
+    members, configs = list_members(planned)
+    tasks: dict[str, Task] = {}
+
+    def add(config: RunConfig, *, teaches: bool) -> None:
+        identity = run_id(config)
+        teacher_id = None
+        if config.kd is not None:
+            teacher_id = run_id(config.kd.teacher)
+            if not _can_teach(teacher_id, results, weights):
+                add(config.kd.teacher, teaches=True)
+        teaches = teaches or (identity in tasks and tasks[identity].teaches)
+        tasks[identity] = Task(run_id=identity, config=config, teacher_id=teacher_id, teaches=teaches)
+
+    for member in members:
+        if member.role == "cell" and not _is_done(results.get(member.run_id)):
+            add(configs[member.run_id], teaches=False)
+    known = {identity: results[identity] for identity in configs if identity in results}
+    return Plan(members=members, configs=configs, results=known, tasks=tuple(tasks.values()))
+
+
+def _is_done(result: RunResult | None) -> bool:
+    return result is not None and result.is_result
+
+
+def _can_teach(identity: str, results: Mapping[str, RunResult], weights: Path) -> bool:
+    """Whether its weights are there, or never will be: a diverged teacher is not trained again."""
+    result = results.get(identity)
+    if result is None or not result.is_result:
+        return False
+    return result.outcome == "diverged" or (weights / f"{identity}.pt").exists()

@@ -1,0 +1,78 @@
+"""The order of work: a run is ready once its teacher is trained, and nothing waits while holding a device."""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from crossarch.platform.run.plan import Task
+
+State = Literal["waiting", "ready", "running", "done", "failed", "blocked"]
+
+More = Callable[[], list[Task] | None]
+"""Asked for further tasks when nothing is ready, by a sampler say: none for now is an empty list, none ever is None."""
+
+
+class ReadyQueue:
+    """Hands out tasks, teachers first, each once, as soon as what they need is there."""
+
+    def __init__(self, tasks: Iterable[Task], unfit: Iterable[str] = (), more: More = lambda: None) -> None:
+        """`unfit` are runs known to have no weights to teach with (diverged before): their students are blocked."""
+        self._tasks: dict[str, Task] = {}
+        self._states: dict[str, State] = {}
+        self._unfit = set(unfit)
+        self._more = more
+        self._exhausted = False
+        self.add(tasks)
+
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Further tasks; those known already are passed over. A teacher comes before its students."""
+        for task in tasks:
+            if task.run_id not in self._tasks:
+                self._tasks[task.run_id] = task
+                self._states[task.run_id] = self._first_state(task)
+
+    def _first_state(self, task: Task) -> State:
+        if task.teacher_id in self._unfit:
+            return "blocked"
+        state = self._states.get(task.teacher_id or "", "done")
+        return {"done": "ready", "failed": "blocked", "blocked": "blocked"}.get(state, "waiting")  # type: ignore[return-value]
+
+    def take(self) -> Task | None:
+        """The next task, which is running from now on; None while none is ready."""
+        ready = [task for task in self._tasks.values() if self._states[task.run_id] == "ready"]
+        if not ready and not self._exhausted:
+            more = self._more()
+            self._exhausted = more is None
+            self.add(more or ())
+            ready = [task for task in self._tasks.values() if self._states[task.run_id] == "ready"]
+        if not ready:
+            return None
+        task = next((task for task in ready if task.teaches), ready[0])
+        self._states[task.run_id] = "running"
+        return task
+
+    def finish(self, identity: str, *, can_teach: bool, failed: bool = False) -> list[Task]:
+        """Marks a running task as over and releases or blocks its students; the newly blocked are returned."""
+        self._states[identity] = "failed" if failed else "done"
+        if not can_teach:
+            self._unfit.add(identity)
+        blocked: list[Task] = []
+        unfit = {identity} if not can_teach else set()
+        for task in self._tasks.values():  # a teacher comes before its students, so one pass reaches everyone
+            if self._states[task.run_id] != "waiting":
+                continue
+            if task.teacher_id in unfit:
+                self._states[task.run_id] = "blocked"
+                unfit.add(task.run_id)
+                blocked.append(task)
+            elif task.teacher_id == identity:
+                self._states[task.run_id] = "ready"
+        return blocked
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left that could ever be taken."""
+        return self._exhausted and not any(state in ("ready", "waiting") for state in self._states.values())
+
+    def in_state(self, state: State) -> list[Task]:
+        """The tasks in one state, in their order."""
+        return [task for task in self._tasks.values() if self._states[task.run_id] == state]

@@ -1,0 +1,108 @@
+"""Runs a study: takes away what the ledger has, trains the rest, and brings the records level."""
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from crossarch.platform.record.invocations import Invocation, begin
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.mlflow_store import TrackingError
+from crossarch.platform.record.mlflow_writer import Writer
+from crossarch.platform.record.sync import sync_study
+from crossarch.platform.run.cluster import connected
+from crossarch.platform.run.estimate import paces
+from crossarch.platform.run.listeners import LedgerListener, Listener, MlflowListener
+from crossarch.platform.run.plan import Plan, make_plan
+from crossarch.platform.run.progress import TerminalProgress
+from crossarch.platform.run.ready_queue import ReadyQueue
+from crossarch.search_spaces.study import Study
+from crossarch.trainables.result import RunResult
+
+CHECKPOINT_SECONDS = 30.0
+"""At most so much work is lost when a worker, the driver or the machine dies."""
+
+VIEW_PATIENCE = 30.0
+"""Seconds that MLflow gets, after the last run, to show what it has been told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How an invocation ended."""
+
+    outcomes: Counter[str]
+    """Of all members; those never trained count as `missing`."""
+    interrupted: bool = False
+
+    @property
+    def exit_status(self) -> int:
+        """0 all finished, 1 something did not, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 0 if set(self.outcomes) <= {"finished"} else 1
+
+
+def plan_study(study: Study, seeds: tuple[int, ...], root: Path) -> Plan:
+    """The study's plan against the ledger under `root`."""
+    return make_plan(study.expand(seeds), Ledger(root).read(), root / "weights")
+
+
+def outcomes(plan: Plan, results: dict[str, RunResult]) -> Counter[str]:
+    """How many members ended how; those without a result are `missing`."""
+    return Counter(results[m.run_id].outcome if m.run_id in results else "missing" for m in plan.members)
+
+
+def run_study(
+    study: Study, seeds: tuple[int, ...], root: Path, *, tracking: str, address: str | None, console: Console
+) -> Ending:
+    """Trains what the study lacks, records it, and brings MLflow level.
+
+    `root` is the storage folder, `tracking` MLflow's URI, `address` Ray's cluster or None. Raises ConnectionError
+    where that cluster does not answer, OSError where the ledger cannot be written.
+    """
+    ledger = Ledger(root)
+    plan = plan_study(study, seeds, root)
+    interrupted = False
+    if plan.tasks:
+        interrupted = _train(study, plan, ledger, root, tracking, address, console)
+    else:
+        known = {member.run_id for earlier in ledger.invocations(study.name) for member in earlier.members}
+        if not known.issuperset(plan.configs):
+            ledger.write_invocation(_invocation(study, plan))
+    ledger.compact()
+    try:
+        sync_study(ledger, root, study.name, tracking)
+    except TrackingError as error:
+        console.print(f"MLflow is not level with the ledger: {error} `crossarch sync` makes it so.", style="yellow")
+    return Ending(outcomes=outcomes(plan, ledger.read(plan.configs)), interrupted=interrupted)
+
+
+def _invocation(study: Study, plan: Plan) -> Invocation:
+    command = " ".join(["crossarch", *sys.argv[1:]])
+    return begin(study=study.name, question=study.question, command=command, members=plan.members)
+
+
+def _train(
+    study: Study, plan: Plan, ledger: Ledger, root: Path, tracking: str, address: str | None, console: Console
+) -> bool:
+    """Trains the plan's tasks; whether it was interrupted."""
+    invocation = _invocation(study, plan)
+    ledger.write_invocation(invocation)
+    history = ledger.read().values()
+    diverged = (identity for identity, result in plan.results.items() if result.outcome == "diverged")
+    queue = ReadyQueue(plan.tasks, unfit=diverged)
+    view = Writer(tracking)
+    view.open(study.name, study.question, invocation, earlier=ledger.invocations(study.name), results=plan.results)
+    try:
+        with (
+            connected(address) as cluster,
+            TerminalProgress(console, plan, queue, paces(history), cluster.slots) as progress,
+        ):
+            from crossarch.platform.run.tune_driver import drive  # needs Ray
+
+            listeners: list[Listener] = [LedgerListener(ledger, root), MlflowListener(view), progress]
+            return drive(queue, listeners, cluster, root, invocation.id, CHECKPOINT_SECONDS)
+    finally:
+        view.close(VIEW_PATIENCE)

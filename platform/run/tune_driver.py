@@ -1,0 +1,192 @@
+"""Trains a queue of tasks as Ray Tune trials. Imports Ray: to be imported only where runs are trained."""
+
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+
+from crossarch.platform.run.cluster import Cluster
+from crossarch.platform.run.listeners import Listener
+from crossarch.platform.run.plan import Task
+from crossarch.platform.run.ready_queue import ReadyQueue
+from crossarch.trainables.result import Point, RunResult, result_from_dict
+from crossarch.trainables.run import now
+from crossarch.trainables.trainable import trainable
+
+RETRIES = 2
+"""Times that a run is started anew, from its last checkpoint, when its worker dies."""
+
+
+class NotSnapshotted:
+    """Stays out of Tune's snapshots of the experiment, which are never restored: the ledger is the record."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+class Interrupt(NotSnapshotted, tune.Stopper):
+    """Ends the study early once it has been asked to."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No single trial is stopped."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether all trials are to stop."""
+        return self.asked
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """The first SIGINT or SIGTERM asks for an end, a second SIGINT raises KeyboardInterrupt."""
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            if self.asked and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.asked = True
+
+        old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+
+class QueueSearcher(NotSnapshotted, Searcher):
+    """Gives Tune the queue's next task whenever a device is free."""
+
+    def __init__(self, queue: ReadyQueue, root: Path, checkpoint_seconds: float, interrupt: Interrupt) -> None:
+        super().__init__()
+        self.queue, self.interrupt = queue, interrupt
+        self.common = {"root": str(root), "checkpoint_seconds": checkpoint_seconds}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The specification of a run; None while teachers are being waited for; FINISHED when nothing is left."""
+        task = None if self.interrupt.asked else self.queue.take()
+        if task is not None:
+            return {
+                **self.common,
+                "run_id": task.run_id,
+                "config": task.config.to_dict(),
+                "keep_weights": task.teaches,
+            }
+        return Searcher.FINISHED if self.interrupt.asked or self.queue.over else None  # type: ignore[no-any-return]
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: the queue hears of it from `Events`, with the run's result."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: Tune's snapshots are never restored."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+
+class Events(NotSnapshotted, tune.Callback):
+    """Turns Tune's callbacks into the queue's and the listeners'."""
+
+    def __init__(self, queue: ReadyQueue, listeners: list[Listener], interrupt: Interrupt) -> None:
+        self.tasks = queue
+        self.listeners = listeners
+        self.interrupt = interrupt
+        self.running: dict[str, Task] = {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial has its worker, perhaps after its last one died."""
+        identity = trial.config["run_id"]
+        if identity not in self.running:
+            self.running[identity] = next(t for t in self.tasks.in_state("running") if t.run_id == identity)
+            for listener in self.listeners:
+                listener.running(self.running[identity])
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A point of the curve, or the run's result."""
+        task = self.running.get(trial.config["run_id"])
+        if task is not None and result.get("result"):
+            self._over(task, result_from_dict(result["result"]))
+        elif task is not None and result.get("point"):
+            for listener in self.listeners:
+                listener.point(task, Point(**result["point"]))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """The worker has died too often."""
+        self._lost(trial, f"its worker died {RETRIES + 1} times: out of memory, killed, or its machine was lost")
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Usual after a result; otherwise the trial was stopped."""
+        if not self.interrupt.asked:
+            self._lost(trial, "it ended without a result")
+
+    def _lost(self, trial: Trial, reason: str) -> None:
+        task = self.running.get(trial.config["run_id"])
+        if task is not None:
+            self._over(task, RunResult(config=task.config, outcome="failed", error=reason, finished_at=now()))
+
+    def _over(self, task: Task, result: RunResult) -> None:
+        del self.running[task.run_id]
+        self._tell(task, result)
+        failed = not result.is_result
+        for student in self.tasks.finish(task.run_id, can_teach=result.outcome == "finished", failed=failed):
+            self._tell(student, blocked(student, result.outcome))
+
+    def _tell(self, task: Task, result: RunResult) -> None:
+        for listener in self.listeners:
+            listener.done(task, result)
+
+
+def blocked(task: Task, outcome: str) -> RunResult:
+    """The result of a run whose teacher's outcome leaves nothing to learn from."""
+    reason = f"its teacher {task.teacher_id} {outcome}"
+    return RunResult(config=task.config, outcome="blocked", error=reason, finished_at=now())
+
+
+def drive(
+    queue: ReadyQueue, listeners: list[Listener], cluster: Cluster, root: Path, name: str, checkpoint_seconds: float
+) -> bool:
+    """Trains all that the queue gives, and returns whether it was interrupted.
+
+    `root` is the storage folder; Tune's own files live under `root/ray/name` until the end.
+    """
+    interrupt = Interrupt()
+    for task in queue.in_state("blocked"):
+        for listener in listeners:
+            listener.done(task, blocked(task, "diverged"))
+    storage = root / "ray"
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, cluster.resources),
+        tune_config=tune.TuneConfig(
+            search_alg=QueueSearcher(queue, root, checkpoint_seconds, interrupt),
+            num_samples=-1,
+            max_concurrent_trials=cluster.slots,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(storage),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            callbacks=[Events(queue, listeners, interrupt)],
+            stop=interrupt,
+        ),
+    )
+    try:
+        with interrupt.on_signals():
+            tuner.fit()
+    finally:
+        shutil.rmtree(storage / name, ignore_errors=True)
+    return interrupt.asked

@@ -1,0 +1,91 @@
+"""What users type, made into what the platform knows, or refused in one sentence."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crossarch.trainables.config import RunConfig
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
+
+class BadInputError(Exception):
+    """Something a user gave is not allowed; the message names key, value and what is."""
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turns the ValueErrors of code that checks users' input into BadInputError."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInputError(str(error)) from error
+
+
+@cache
+def _adapter() -> "TypeAdapter[RunConfig]":
+    from pydantic import TypeAdapter  # slow, and not needed to run a study
+
+    return TypeAdapter(RunConfig)
+
+
+def validate(values: Mapping[str, Any]) -> RunConfig:
+    """The run that nested plain `values` describe. Raises BadInputError for names, types and values not allowed."""
+    from pydantic import ValidationError
+
+    try:
+        return _adapter().validate_python(values)
+    except ValidationError as error:
+        raise BadInputError(_sentence(error)) from error
+
+
+def _sentence(error: "ValidationError") -> str:
+    """The first thing pydantic found wrong: key, value, what is allowed."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "value_error":  # ours, from a dataclass: it names key, value and what is allowed
+        return f"{key}.{first['ctx']['error']}" if key else str(first["ctx"]["error"])
+    if first["type"] == "unexpected_keyword_argument":
+        return f"{key} is unknown"
+    if first["type"] == "missing":
+        return f"{key} is missing"
+    return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def parse_changes(assignments: Sequence[str]) -> dict[str, Any]:
+    """`["kd.alpha=0.7"]` as `{"kd.alpha": 0.7}`: JSON values, and plain words as strings.
+
+    Raises BadInputError for an assignment without `=` or a name given twice.
+    """
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name:
+            raise BadInputError(f"{assignment!r} is not of the form key=value")
+        if name in changes:
+            raise BadInputError(f"{name} is given twice")
+        try:
+            changes[name] = json.loads(text)
+        except json.JSONDecodeError:
+            changes[name] = text
+    return changes
+
+
+def require_writable(folder: Path) -> Path:
+    """The absolute path of `folder`, which can be written to, or made.
+
+    Nothing is left behind by the check. Raises BadInputError otherwise.
+    """
+    path = folder.expanduser().resolve()
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            return path
+    except OSError as error:
+        reason = "is not a folder" if not existing.is_dir() else "cannot be written to"
+        raise BadInputError(f"storage = {str(folder)!r} {reason}: {error.strerror}") from error

@@ -1,0 +1,47 @@
+"""One run as a study of its own, for trying a recipe out."""
+
+import dataclasses
+from typing import Any
+
+from crossarch.search_spaces.arms import BASELINE, FULL
+from crossarch.search_spaces.quickstart import QUICKSTART
+from crossarch.search_spaces.study import Axis, Changes, Study
+
+ARMS = {arm.name: arm for arm in (BASELINE, FULL)}
+
+SHARED = ("data", "precision", "engine")
+"""What student and teacher have in common: changes to these reach both."""
+
+
+def single_run(arm: str, changes: Changes) -> Study:
+    """The study `train`: quickstart's base in one arm, with `changes` by dotted name.
+
+    `kd.teacher.*` names the teacher's settings; the network is `model.architecture`. Raises ValueError for an
+    unknown arm or setting.
+    """
+    if arm not in ARMS:
+        raise ValueError(f"arm = {arm!r} is unknown; known: {', '.join(ARMS)}")
+    own: dict[str, Any] = dict(changes)
+    seed = own.pop("seed", QUICKSTART.seeds[0])
+    shared = {name: own.pop(name) for name in changes if name.partition(".")[0] in SHARED}
+    taught = {name.removeprefix("kd.teacher."): own.pop(name) for name in changes if name.startswith("kd.teacher.")}
+    recipe = dataclasses.replace(ARMS[arm], changes={**ARMS[arm].changes, **own}, for_teacher=ARMS[arm].teacher is None)
+    network = own.get("model.architecture", "convnet" if recipe.teacher is None else "resnet18")
+    networks = {str(network): {"model.architecture": network}}
+    if recipe.teacher is not None:
+        teacher = dataclasses.replace(recipe.teacher, changes={**recipe.teacher.changes, **taught})
+        recipe = dataclasses.replace(recipe, teacher=teacher)
+        networks = {"teacher": {"model.architecture": "convnet"}, **networks}
+    elif taught:
+        raise ValueError(f"kd.teacher.{next(iter(taught))} is given, but the arm {arm} has no teacher")
+    return dataclasses.replace(
+        QUICKSTART,
+        name="train",
+        question=" ".join([f"{arm} on {network}", *(f"{name}={value}" for name, value in changes.items())]),
+        reference="a single run",
+        arms=(recipe,),
+        axes=(Axis(name="architecture", choices=networks),),
+        teacher=next(iter(networks)),
+        seeds=(seed,),
+        overrides=shared,
+    )

@@ -1,0 +1,199 @@
+import dataclasses
+import time
+
+import pytest
+
+from crossarch.platform.record.mlflow import View
+from crossarch.platform.record.mlflow_store import connect
+from crossarch.platform.record.mlflow_writer import Writer
+
+DEAD = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def results(configs, result_of, by_id):
+    return by_id(*(result_of(config) for config in configs))
+
+
+def runs_of(tracking_uri, study="quickstart"):
+    client = connect(tracking_uri)
+    experiment = client.get_experiment_by_name(study)
+    if experiment is None:
+        return {}
+    runs = client.search_runs([experiment.experiment_id])
+    found = {run.data.tags.get("crossarch.run_id", run.data.tags["crossarch.invocation"]): run for run in runs}
+    assert len(found) == len(runs), "something is doubled"
+    return found
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def steps(tracking_uri, run, name="train_loss"):
+    return [metric.step for metric in connect(tracking_uri).get_metric_history(run.info.run_id, name)]
+
+
+def train(writer, result, points=None):
+    writer.running(result.run_id, result.config, result.environment)
+    for point in result.curve[:points]:
+        writer.point(result.run_id, point)
+    if points is None:
+        writer.done(result)
+
+
+def test_what_the_writer_leaves_is_level(tracking_uri, results, invocation_of):
+    invocation = invocation_of()
+    writer = Writer(tracking_uri)
+    writer.open("quickstart", "why", invocation)
+    for result in results.values():
+        train(writer, result)
+    assert writer.close(30) == 0
+    assert (writer.failures, writer.last_error) == (0, None)
+    assert View(tracking_uri).level("quickstart", "why", [invocation], results) == 0
+    runs = runs_of(tracking_uri)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    result = next(iter(results.values()))
+    assert steps(tracking_uri, runs[result.run_id]) == [point.epoch for point in result.curve]
+
+
+def test_runs_are_shown_while_they_train(tracking_uri, results, invocation_of):
+    invocation = invocation_of(runs=slice(2))
+    first, second = list(results.values())[:2]
+    writer = Writer(tracking_uri)
+    writer.open("quickstart", "why", invocation)
+    train(writer, first)
+    train(writer, second, points=3)
+    wait_for(lambda: "train_loss" in (run := runs_of(tracking_uri).get(second.run_id)) and run.data.metrics)
+    runs = runs_of(tracking_uri)
+    assert runs[second.run_id].info.status == "RUNNING"
+    assert runs[invocation.id].info.status == "RUNNING"
+    assert runs[second.run_id].data.params["model.architecture"] == "convnet"
+    writer.done(second)
+    assert writer.close(30) == 0
+    assert View(tracking_uri).level("quickstart", "why", [invocation], results) == 0
+
+
+def test_a_killed_drivers_run_is_continued_without_doubled_steps(tracking_uri, results, invocation_of):
+    first, second = invocation_of(7, runs=slice(2)), invocation_of(8, runs=slice(2))
+    result = next(iter(results.values()))
+    dying = Writer(tracking_uri)
+    dying.open("quickstart", "why", first)
+    train(dying, result, points=3)
+    wait_for(lambda: result.run_id in runs_of(tracking_uri) and dying._courier._points == {})
+    before = runs_of(tracking_uri)[result.run_id]
+
+    resumed = Writer(tracking_uri)
+    resumed.open("quickstart", "why", second, earlier=[first])
+    resumed.running(result.run_id, result.config, result.environment)
+    for point in result.curve[1:]:
+        resumed.point(result.run_id, point)
+    resumed.done(result)
+    assert resumed.close(30) == 0
+    runs = runs_of(tracking_uri)
+    after = runs[result.run_id]
+    assert after.info.run_id == before.info.run_id
+    assert after.data.tags["mlflow.parentRunId"] == runs[first.id].info.run_id
+    assert steps(tracking_uri, after) == [point.epoch for point in result.curve]
+    assert runs[second.id].info.status == "KILLED", "its other member was never trained"
+    known = {result.run_id: result}
+    assert View(tracking_uri).level("quickstart", "why", [first, second], known) == 0
+
+
+def test_what_an_interrupted_study_leaves_running_is_killed(tracking_uri, results, invocation_of):
+    invocation = invocation_of(runs=slice(1))
+    result = next(iter(results.values()))
+    writer = Writer(tracking_uri)
+    writer.open("quickstart", "why", invocation)
+    train(writer, result, points=2)
+    assert writer.close(30) == 0
+    assert {run.info.status for run in runs_of(tracking_uri).values()} == {"KILLED"}
+    assert View(tracking_uri).level("quickstart", "why", [invocation], {}) == 0
+
+
+def test_earlier_results_are_levelled_on_opening(tracking_uri, results, invocation_of):
+    first, second = invocation_of(7, runs=slice(4)), invocation_of(8)
+    writer = Writer(tracking_uri)
+    writer.open("quickstart", "why", second, earlier=[first, second], results=results)
+    assert writer.close(30) == 0
+    assert View(tracking_uri).level("quickstart", "why", [first, second], results) == 0
+    assert len(runs_of(tracking_uri)) == 2 + len(results)
+
+
+def test_a_dead_server_blocks_nobody(results, invocation_of):
+    writer = Writer(DEAD)
+    started = time.monotonic()
+    writer.open("quickstart", "why", invocation_of())
+    for result in results.values():
+        train(writer, result)
+    assert time.monotonic() - started < 0.5
+    assert writer.close(0.5) == 1 + len(results)
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_dead_server_is_left_alone_for_longer_and_longer(results, invocation_of, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    now = [0.0]
+    writer = Writer(DEAD, clock=lambda: now[0])
+    writer.open("quickstart", "why", invocation_of())
+    waits = []
+    for count in range(1, 11):
+        wait_for(lambda count=count: writer.failures == count)
+        train(writer, next(iter(results.values())), points=1)
+        time.sleep(0.02)
+        assert writer.failures == count, "it pauses, whatever happens"
+        waits.append(writer._courier._again_at - now[0])
+        now[0] = writer._courier._again_at
+        train(writer, next(iter(results.values())), points=1)
+    assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert writer.last_error == "MLflow at http://127.0.0.1:9 does not answer (Connection refused)."
+
+
+def test_a_server_that_returns_gets_everything(tracking_uri, results, invocation_of, monkeypatch):
+    from mlflow import MlflowClient
+
+    now, down = [0.0], [True]
+    log_batch = MlflowClient.log_batch
+
+    def failing(*arguments, **options):
+        if down[0]:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return log_batch(*arguments, **options)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", failing)
+    writer = Writer(tracking_uri, clock=lambda: now[0])
+    invocation = invocation_of(runs=slice(2))
+    writer.open("quickstart", "why", invocation)
+    first, second = list(results.values())[:2]
+    train(writer, first)
+    wait_for(lambda: writer.failures > 0)
+    down[0], now[0] = False, 1000.0
+    train(writer, second)
+    assert writer.close(30) == 0
+    assert View(tracking_uri).level("quickstart", "why", [invocation], results) == 0
+
+
+def test_too_many_live_points_are_dropped_and_come_with_the_result(tracking_uri, results, invocation_of, monkeypatch):
+    monkeypatch.setattr("crossarch.platform.record.mlflow_writer._POINTS_WAITING", 2)
+    result = next(iter(results.values()))
+    writer = Writer(tracking_uri)
+    train(writer, result)  # nothing is taken before it opens
+    assert writer._points_waiting == 2
+    writer.open("quickstart", "why", invocation_of(runs=slice(1)))
+    assert writer.close(30) == 0
+
+
+def test_a_failure_of_the_view_itself_reaches_nobody(tracking_uri, results, invocation_of, monkeypatch):
+    monkeypatch.setattr(View, "experiment", lambda *_: 1 / 0)
+    writer = Writer(tracking_uri)
+    writer.open("quickstart", "why", invocation_of(runs=slice(1)))
+    train(writer, dataclasses.replace(next(iter(results.values()))))
+    assert writer.close(10) == 2
+    assert "division by zero" in writer.last_error
+
+
+def test_a_writer_never_opened_is_closed_at_once():
+    assert Writer(DEAD).close(10) == 0

@@ -1,0 +1,78 @@
+"""What the training tests share: one thread, the digits, and comparison bit by bit."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from crossarch.trainables.checkpoint import Progress
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.data.images import Images, load
+from crossarch.trainables.models.registry import build
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Images:
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def few(digits: Images) -> Images:
+    """The digits with 40 test images, as testing is not what most tests are about."""
+    return dataclasses.replace(digits, test=digits.test[:40], test_labels=digits.test_labels[:40])
+
+
+@pytest.fixture
+def few_everywhere(few: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets `execute` find the few images, too."""
+    monkeypatch.setattr("crossarch.trainables.run.load", lambda name: few)
+
+
+@pytest.fixture(scope="session")
+def teacher_of() -> Callable[[RunConfig], nn.Module | None]:
+    """A network, always the same, that stands in for a run's trained teacher."""
+
+    def make(config: RunConfig) -> nn.Module | None:
+        if config.kd is None:
+            return None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(99)
+            return build(config.kd.teacher.model, DATASETS["digits"]).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def assert_same() -> Callable[[Progress, Progress], None]:
+    """Two runs ended in the same bits, in everything but the time they took."""
+
+    def check(one: Progress, other: Progress) -> None:
+        assert (one.epoch, one.steps, one.curve) == (other.epoch, other.steps, other.curve)
+        assert_equal(one.model.state_dict(), other.model.state_dict(), "model")
+        assert_equal(one.optimizer.state_dict(), other.optimizer.state_dict(), "optimizer")
+
+    return check
+
+
+def assert_equal(one: Any, other: Any, where: str) -> None:
+    """Nested values of tensors are the same, bit for bit."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype, where
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_equal(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for index, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_equal(left, right, f"{where}[{index}]")
+    else:
+        assert one == other, where

@@ -1,0 +1,134 @@
+"""Checkpoints of everything a run needs to go on as if it had never stopped, and the weights of teachers."""
+
+import hashlib
+import shutil
+import time
+import warnings
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from crossarch.trainables.files import write_atomically
+from crossarch.trainables.result import Point
+
+KEPT = 2
+"""Checkpoints kept: the last, and the one before it should the last be damaged."""
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """All that changes while a run trains, beside the random number generators."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    epoch: int = 0
+    """Epochs done."""
+    steps: int = 0
+    """Optimizer steps taken."""
+    steps_reported: int = 0
+    """Of these, at the last report."""
+    training_seconds: float = 0.0
+    curve: list[Point] = field(default_factory=list)
+    begun: float = field(default_factory=time.perf_counter)
+    """When the run began, on this process' clock: earlier by what it had spent before it was interrupted."""
+
+    @property
+    def device_seconds(self) -> float:
+        """Spent on the device so far, summed over resumptions."""
+        return time.perf_counter() - self.begun
+
+
+class Checkpoints:
+    """The checkpoints of one run, in a folder of its own, at most one every `every_seconds`."""
+
+    def __init__(self, folder: Path, every_seconds: float = 30.0) -> None:
+        self.folder = folder
+        self.every_seconds = every_seconds
+        self._last = time.monotonic()
+
+    def save_if_due(self, progress: Progress) -> None:
+        """Writes a checkpoint, atomically, if the last is old enough; keeps the last two."""
+        if time.monotonic() - self._last < self.every_seconds:
+            return
+        state = capture(progress)
+        write_atomically(self.folder / f"{progress.epoch:08d}.pt", lambda path: torch.save(state, path))
+        for old in self._paths()[:-KEPT]:
+            old.unlink(missing_ok=True)
+        self._last = time.monotonic()
+
+    def restore(self, progress: Progress) -> bool:
+        """Puts `progress` and the random number generators where the last readable checkpoint was."""
+        for path in reversed(self._paths()):
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:  # a damaged file may fail in any way; the one before it is still good
+                warnings.warn(f"checkpoint {path.name} cannot be read and is passed over: {error}", stacklevel=2)
+                continue
+            reinstate(progress, state)
+            return True
+        return False
+
+    def clear(self) -> None:
+        """Removes the run's checkpoints."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*.pt"))
+
+
+def capture(progress: Progress) -> dict[str, Any]:
+    """Everything, as tensors and plain values: weights, optimizer, counters, curve, random number generators."""
+    return {
+        "model": progress.model.state_dict(),
+        "optimizer": progress.optimizer.state_dict(),
+        "epoch": progress.epoch,
+        "steps": progress.steps,
+        "training_seconds": progress.training_seconds,
+        "device_seconds": progress.device_seconds,
+        "curve": [asdict(point) for point in progress.curve],
+        "rng": torch.get_rng_state(),
+        "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def reinstate(progress: Progress, state: dict[str, Any]) -> None:
+    """The inverse of `capture`."""
+    progress.model.load_state_dict(state["model"])
+    progress.optimizer.load_state_dict(state["optimizer"])
+    progress.epoch = state["epoch"]
+    progress.steps = progress.steps_reported = state["steps"]
+    progress.training_seconds = state["training_seconds"]
+    progress.begun -= state["device_seconds"]
+    progress.curve = [Point(**point) for point in state["curve"]]
+    torch.set_rng_state(state["rng"])
+    if state["cuda_rng"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda_rng"])
+
+
+def save_weights(model: nn.Module, path: Path) -> str:
+    """Writes a network's weights, atomically, and returns their digest."""
+    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    write_atomically(path, lambda temporary: torch.save(weights, temporary))
+    return weights_digest(weights)
+
+
+def load_weights(model: nn.Module, path: Path) -> str:
+    """Puts the weights of `path` into `model` and returns their digest.
+
+    Raises FileNotFoundError where there is no such file, RuntimeError where its weights are another network's.
+    """
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(weights)
+    return weights_digest(weights)
+
+
+def weights_digest(weights: dict[str, Tensor]) -> str:
+    """SHA-256 over names and values, whatever the file format."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,59 @@
+"""Where a run was trained: hardware, versions and commit, as far as they can be known."""
+
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+KEYS = ("device", "cpu", "cores", "system", "python", "torch", "cuda", "torchvision", "lion-pytorch", "ray", "commit")
+
+
+@functools.cache
+def describe(device: str) -> Mapping[str, str]:
+    """The environment by the names of KEYS; what is not there is an empty string. `device` is torch's name."""
+    facts = {
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
+        "cpu": _cpu_model(),
+        "cores": str(os.cpu_count() or ""),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda or "" if device.startswith("cuda") else "",
+        "torchvision": _version("torchvision"),
+        "lion-pytorch": _version("lion-pytorch"),
+        "ray": _version("ray"),
+        "commit": commit(),
+    }
+    return {key: facts[key] for key in KEYS}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+@functools.cache
+def commit() -> str:
+    """The git commit of the source tree this module lies in, with `+changes` if it differs; empty outside git."""
+    folder = Path(__file__).resolve().parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+changes"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

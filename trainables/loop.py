@@ -1,0 +1,127 @@
+"""The reference training loop: one run, read from top to bottom."""
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812, the field's name for it
+from torch import Tensor, nn
+
+from crossarch.trainables.checkpoint import Checkpoints, Progress
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.data.images import Images, class_balanced_subset
+from crossarch.trainables.evaluate import SAMPLE, evaluate
+from crossarch.trainables.methods.augmentation import augment
+from crossarch.trainables.methods.distillation_loss import distillation_loss
+from crossarch.trainables.methods.drop_path import pop_observed, set_keep_rate
+from crossarch.trainables.methods.keep_rate import keep_rate
+from crossarch.trainables.methods.learning_rate import learning_rate
+from crossarch.trainables.methods.optimizer import make_optimizer, set_learning_rate
+from crossarch.trainables.models.registry import build
+from crossarch.trainables.result import Point
+
+REPORTS = 50
+"""Reports of a run, at most."""
+
+REPORTS_AN_EVALUATION = 5
+"""So that a run has at most 10 evaluations during training."""
+
+
+class DivergedError(ArithmeticError):
+    """The training loss is no longer a finite number. `progress` is where it was seen."""
+
+    def __init__(self, message: str, progress: Progress) -> None:
+        super().__init__(message)
+        self.progress = progress
+
+
+def train(
+    config: RunConfig,
+    data: Images,
+    *,
+    device: torch.device | str = "cpu",
+    teacher: nn.Module | None = None,
+    checkpoints: Checkpoints | None = None,
+    on_report: Callable[[Point], None] = lambda point: None,
+) -> Progress:
+    """Trains the run that `config` describes and returns where it ended, its network in training mode.
+
+    `teacher` is in evaluation mode on `device`, and there exactly when `config.kd` is. With `checkpoints`, a run
+    that was interrupted goes on from the last one, bit for bit on a CPU. `on_report` hears of at most 50 epochs, and
+    only there is the device waited for. Raises DivergedError where the loss at a report is not finite.
+    """
+    torch.manual_seed(config.seed)
+    images, labels = training_set(config, data, device)
+    model = build(config.model, DATASETS[config.data.dataset]).to(images)
+    progress = Progress(model=model, optimizer=make_optimizer(model, config.optimizer))
+    if checkpoints is not None:
+        checkpoints.restore(progress)
+
+    spacing = math.ceil(config.epochs / REPORTS)
+    losses, begun = torch.zeros((), device=device, dtype=images.dtype), time.perf_counter()
+    for epoch in range(progress.epoch, config.epochs):
+        set_learning_rate(progress.optimizer, learning_rate(epoch, config))
+        set_keep_rate(model, keep_rate(epoch, config.keep_rate, config.phases))
+        for batch in torch.randperm(len(images), device=device).split(config.batch_size):
+            augmented = augment(images[batch], config.augmentation.folds, config.augmentation.pool)
+            loss = objective(config, model(augmented), labels[batch], teacher, augmented)
+            progress.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            progress.optimizer.step()
+            losses += loss.detach()
+            progress.steps += 1
+
+        progress.epoch = epoch + 1
+        if progress.epoch % spacing == 0 or progress.epoch == config.epochs:
+            train_loss = float(losses) / (progress.steps - progress.steps_reported)
+            progress.training_seconds += time.perf_counter() - begun
+            point = report(config, data, progress, train_loss)
+            if checkpoints is not None:
+                checkpoints.save_if_due(progress)
+            on_report(point)
+            losses.zero_()
+            begun = time.perf_counter()
+    return progress
+
+
+def training_set(config: RunConfig, data: Images, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """The run's images (N, C, H, W) and labels (N,), on the device in the run's precision."""
+    chosen = class_balanced_subset(data.train_labels, config.data.images_per_class, config.seed)
+    dtype = getattr(torch, config.precision)
+    return data.train[chosen].to(device, dtype), data.train_labels[chosen].to(device)
+
+
+def objective(
+    config: RunConfig, logits: Tensor, labels: Tensor, teacher: nn.Module | None, augmented: Tensor
+) -> Tensor:
+    """The loss of one batch: Eq. 2 with a teacher, which sees the same augmented images; cross-entropy without."""
+    if config.kd is None or teacher is None:
+        return F.cross_entropy(logits, labels)
+    with torch.no_grad():
+        taught = teacher(augmented)
+    return distillation_loss(logits, taught, labels, config.kd.alpha, config.kd.temperature)
+
+
+def report(config: RunConfig, data: Images, progress: Progress, train_loss: float) -> Point:
+    """Adds the point of the epoch just done to the curve; every fifth is tested on a sample, the last is not.
+
+    Raises DivergedError where `train_loss` is not finite.
+    """
+    done = progress.epoch
+    if not math.isfinite(train_loss):
+        raise DivergedError(f"the training loss is {train_loss} after epoch {done}", progress)
+    evaluated = done % (math.ceil(config.epochs / REPORTS) * REPORTS_AN_EVALUATION) == 0 and done < config.epochs
+    accuracy = evaluate(progress.model, data.test[:SAMPLE], data.test_labels[:SAMPLE])[0] if evaluated else None
+    point = Point(
+        epoch=done,
+        train_loss=train_loss,
+        learning_rate=learning_rate(done - 1, config),
+        keep_rate=keep_rate(done - 1, config.keep_rate, config.phases),
+        keep_rate_observed=pop_observed(progress.model),
+        test_accuracy=accuracy,
+    )
+    progress.curve.append(point)
+    progress.steps_reported = progress.steps
+    return point

@@ -1,0 +1,69 @@
+"""DropPath (Eq. 1, Fig. 2 (a)): whole residual branches dropped at random while training."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+
+def drop_path(x: Tensor, mask: Tensor, keep_rate: float) -> Tensor:
+    """Eq. 1: (m / p) * x, with one m per sample.
+
+    `x` is (N, ...), `mask` (N,) of zeros and ones, `keep_rate` p in (0, 1]. The expectation over m is x.
+    """
+    return x * (mask / keep_rate).view(-1, *[1] * (x.dim() - 1))
+
+
+class DropPath(nn.Module):
+    """Drops its input, the main path of a block, for each sample on its own while training.
+
+    `keep_rate` is set from outside, every epoch (`set_keep_rate`); 1 keeps everything and draws nothing.
+    `kept` and `drawn` count paths on the input's device, without waiting for it.
+    """
+
+    kept: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keep_rate = 1.0
+        self.drawn = 0
+        self.register_buffer("kept", torch.zeros(()), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (N, ...) in evaluation; Eq. 1 of it in training."""
+        if not self.training:
+            return x
+        self.drawn += len(x)
+        if self.keep_rate == 1:
+            self.kept += len(x)
+            return x
+        mask = torch.bernoulli(torch.full((len(x),), self.keep_rate, dtype=x.dtype, device=x.device))
+        self.kept += mask.sum()
+        return drop_path(x, mask, self.keep_rate)
+
+    def extra_repr(self) -> str:
+        """Shown when the network is printed."""
+        return f"keep_rate={self.keep_rate:g}"
+
+
+def drop_paths(model: nn.Module) -> Iterator[DropPath]:
+    """Every DropPath of a network."""
+    return (module for module in model.modules() if isinstance(module, DropPath))
+
+
+def set_keep_rate(model: nn.Module, keep_rate: float) -> None:
+    """Sets the keep rate of every DropPath of the network. Raises ValueError outside (0, 1]."""
+    if not 0 < keep_rate <= 1:
+        raise ValueError(f"keep_rate = {keep_rate} is outside (0, 1]")
+    for module in drop_paths(model):
+        module.keep_rate = keep_rate
+
+
+def pop_observed(model: nn.Module) -> float | None:
+    """The share of paths kept since the last call; None where no path was drawn. Waits for the device."""
+    drawn = sum(module.drawn for module in drop_paths(model))
+    kept = sum(float(module.kept) for module in drop_paths(model))
+    for module in drop_paths(model):
+        module.drawn = 0
+        module.kept.zero_()
+    return kept / drawn if drawn else None

@@ -1,0 +1,37 @@
+"""The 3-layer CNN of dataset distillation (App. C, Models): the network that distils, and that teaches."""
+
+from torch import Tensor, nn
+
+from crossarch.trainables.models.norm import norm_layer
+
+
+class ConvNet(nn.Module):
+    """Blocks of 3x3 convolution, norm, ReLU and 2x2 average pooling, then a linear head on the flattened features.
+
+    `channels` holds each block's output channels: (128, 256, 512) is FRePo's, (128, 128, 128) MTT's.
+    """
+
+    def __init__(
+        self, in_channels: int, classes: int, resolution: int, channels: tuple[int, ...], norm: str = "batch"
+    ) -> None:
+        """Raises ValueError where the image is too small for so many poolings."""
+        super().__init__()
+        side = resolution // 2 ** len(channels)
+        if side < 1:
+            raise ValueError(
+                f"model.channels: {len(channels)} blocks are too many for {resolution} x {resolution} pixels"
+            )
+        layers: list[nn.Module] = []
+        for inner, outer in zip((in_channels, *channels), channels, strict=False):
+            layers += [
+                nn.Conv2d(inner, outer, 3, padding=1, bias=False),
+                norm_layer(norm, outer),
+                nn.ReLU(inplace=True),
+                nn.AvgPool2d(2),
+            ]
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(channels[-1] * side * side, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, classes) of images (N, in_channels, resolution, resolution)."""
+        return self.classifier(self.features(x).flatten(1))  # type: ignore[no-any-return]

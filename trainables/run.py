@@ -1,0 +1,124 @@
+"""One run from its configuration to its result: data, teacher, training, final evaluation, environment."""
+
+import math
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from crossarch.trainables.checkpoint import Checkpoints, Progress, load_weights, save_weights
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.data.images import Images, load
+from crossarch.trainables.environment import describe
+from crossarch.trainables.evaluate import evaluate
+from crossarch.trainables.identity import run_id
+from crossarch.trainables.loop import DivergedError, train
+from crossarch.trainables.models.registry import build, parameter_count
+from crossarch.trainables.result import Point, RunResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Where a run finds its teacher and leaves checkpoints and weights: folders that outlive its process."""
+
+    root: Path
+    checkpoint_seconds: float = 30.0
+
+    def weights(self, config: RunConfig) -> Path:
+        """The final weights of a run that teaches."""
+        return self.root / "weights" / f"{run_id(config)}.pt"
+
+    def checkpoints(self, config: RunConfig) -> Checkpoints:
+        """The checkpoints of a run."""
+        return Checkpoints(self.root / "checkpoints" / run_id(config), self.checkpoint_seconds)
+
+
+def execute(
+    config: RunConfig,
+    workplace: Workplace,
+    *,
+    device: str = "cpu",
+    keep_weights: bool = False,
+    on_report: Callable[[Point], None] = lambda point: None,
+) -> RunResult:
+    """Trains and tests one run, going on from its last checkpoint if there is one.
+
+    `keep_weights` is for runs that will teach. Raises FileNotFoundError where the teacher's weights are missing.
+    A loss that leaves the finite numbers is an outcome, not an error.
+    """
+    started = now()
+    data = load(config.data.dataset)
+    teacher, teacher_digest = load_teacher(config, workplace, device)
+    accuracy, loss, error, digest = None, None, None, None
+    try:
+        progress = train(
+            config,
+            data,
+            device=device,
+            teacher=teacher,
+            checkpoints=workplace.checkpoints(config),
+            on_report=on_report,
+        )
+        accuracy, loss = final_test(progress, data)
+        digest = save_weights(progress.model, workplace.weights(config)) if keep_weights else None
+    except DivergedError as diverged:
+        progress, error = diverged.progress, str(diverged)
+    return RunResult(
+        config=config,
+        outcome="diverged" if error else "finished",
+        error=error,
+        test_accuracy=accuracy,
+        test_loss=loss,
+        curve=tuple(progress.curve),
+        parameters=parameter_count(progress.model),
+        steps=progress.steps,
+        training_seconds=progress.training_seconds,
+        device_seconds=progress.device_seconds,
+        environment=describe(device),
+        teacher_sha256=teacher_digest,
+        weights_sha256=digest,
+        started_at=started,
+        finished_at=now(),
+    )
+
+
+def final_test(progress: Progress, data: Images) -> tuple[float, float]:
+    """Accuracy in % and loss on the whole test set. Raises DivergedError where the loss is not finite."""
+    accuracy, loss = evaluate(progress.model, data.test, data.test_labels)
+    if not math.isfinite(loss):
+        raise DivergedError(f"the test loss is {loss} after the last epoch", progress)
+    return accuracy, loss
+
+
+def load_teacher(config: RunConfig, workplace: Workplace, device: str) -> tuple[nn.Module | None, str | None]:
+    """The trained teacher in evaluation mode on `device`, and the digest of its weights; None without distillation."""
+    if config.kd is None:
+        return None, None
+    recipe = config.kd.teacher
+    teacher = build(recipe.model, DATASETS[recipe.data.dataset]).to(getattr(torch, recipe.precision))
+    digest = load_weights(teacher, workplace.weights(recipe))
+    return teacher.to(device, getattr(torch, config.precision)).eval(), digest
+
+
+def failure(config: RunConfig, error: Exception, started: str, environment: Mapping[str, str]) -> RunResult:
+    """The result of a run that raised: what, and where in our code."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    reason = f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
+    return RunResult(
+        config=config, outcome="failed", error=reason, environment=environment, started_at=started, finished_at=now()
+    )
+
+
+def blocked(config: RunConfig, teacher_id: str, outcome: str) -> RunResult:
+    """The result of a run whose teacher's outcome leaves nothing to learn from."""
+    return RunResult(config=config, outcome="blocked", error=f"its teacher {teacher_id} {outcome}", finished_at=now())
+
+
+def now() -> str:
+    """The present instant, ISO 8601 in UTC with microseconds."""
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,38 @@
+"""One run as a Ray Tune trial: the only module of this room that knows Ray."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from crossarch.trainables.config import from_dict
+from crossarch.trainables.environment import describe
+from crossarch.trainables.run import Workplace, execute, failure, now
+
+
+def trainable(spec: Mapping[str, Any]) -> None:
+    """A Tune function trainable: trains the run of `spec` and reports `point`s, and at the end its `result`.
+
+    `spec` holds `config` (a run), `root` (folder of checkpoints and weights), `checkpoint_seconds` and
+    `keep_weights`. An exception in a run is its outcome: trying it again would raise it again. A worker that dies is
+    another matter: Tune starts the trial anew, and it goes on from its last checkpoint.
+    """
+    torch.set_num_threads(1)
+    config = from_dict(spec["config"])
+    workplace = Workplace(root=Path(spec["root"]), checkpoint_seconds=spec["checkpoint_seconds"])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    started = now()
+    try:
+        result = execute(
+            config,
+            workplace,
+            device=device,
+            keep_weights=spec["keep_weights"],
+            on_report=lambda point: tune.report({"point": asdict(point)}),
+        )
+    except Exception as error:  # whatever it is, the study goes on and the ledger tells
+        result = failure(config, error, started, describe(device))
+    tune.report({"result": result.to_dict()})

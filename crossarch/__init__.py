@@ -1,4 +1,32 @@
 """Cross-architecture studies of distilled datasets.
 
-`search_spaces` declares studies, `platform` drives them, `trainables` trains each run.
+`search_spaces` declares studies, `platform` drives them, `trainables` trains each run. The names below are the
+public ones; each is imported when it is first used, so that `import crossarch` costs nothing.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossarch.platform.record.ledger import Ledger
+    from crossarch.search_spaces.study import Arm, Axis, Smoke, Study
+    from crossarch.trainables.config import RunConfig
+    from crossarch.trainables.result import RunResult
+
+__all__ = ["Arm", "Axis", "Ledger", "RunConfig", "RunResult", "Smoke", "Study"]
+
+_HOMES = {
+    "Arm": "crossarch.search_spaces.study",
+    "Axis": "crossarch.search_spaces.study",
+    "Ledger": "crossarch.platform.record.ledger",
+    "RunConfig": "crossarch.trainables.config",
+    "RunResult": "crossarch.trainables.result",
+    "Smoke": "crossarch.search_spaces.study",
+    "Study": "crossarch.search_spaces.study",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'crossarch' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

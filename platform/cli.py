@@ -28,8 +28,8 @@ app.add_typer(ledger_app, name="ledger")
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name: `crossarch studies` lists them.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in a minute.")]
-Budget = Annotated[float, typer.Option(help="Factor on every epoch constant; the schedules keep their shape.")]
-Seeds = Annotated[int | None, typer.Option(help="How many seeds, instead of the study's own number.")]
+Budget = Annotated[float, typer.Option(parser=number, metavar="FLOAT", help="Factor on every epoch constant; the schedules keep their shape.")]
+Seeds = Annotated[int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="How many seeds, instead of the study's own number.")]
 Storage = Annotated[Path, typer.Option(help="Folder of ledger, weights, checkpoints and the embedded MLflow.")]
 Tracking = Annotated[
     str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's URI, instead of a SQLite file in storage.")
@@ -40,9 +40,12 @@ Address = Annotated[str | None, typer.Option(help="A running Ray cluster, instea
 def main() -> None:
     """The console command. Exits with 0, 1 (something failed), 2 (bad input) or 130 (interrupted)."""
     try:
-        app()
-    except BadInputError as error:
-        sys.stderr.write(f"crossarch: {error}\n")
+        status = app(standalone_mode=False)  # else typer frames what is wrong in boxes of several lines
+        raise SystemExit(status)
+    except (BadInputError, typer.TyperException) as error:
+        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        if message:  # none where typer has shown the help instead
+            sys.stderr.write(f"crossarch: {message}\n")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -119,13 +122,17 @@ def run(
 
 def _train(study: "Study", seeds: tuple[int, ...], root: Path, tracking: str | None, address: str | None) -> int:
     """Runs the study and prints its table; the exit status."""
+    from crossarch.platform.run.cluster import ClusterError
     from crossarch.platform.run.runner import run_study
 
     console = _console()
     try:
         ending = run_study(study, seeds, root, tracking=_tracking(tracking, root), address=address, console=console)
     except ConnectionError as error:
-        raise BadInputError(f"address = {address!r}: {error}") from error
+        raise BadInputError(str(error)) from error
+    except ClusterError as error:
+        typer.echo(f"crossarch: {error}", err=True)
+        return 1
     _print_report(study, seeds, root, console)
     if ending.interrupted:
         console.print("\nInterrupted. The same command continues where this one stopped.")
@@ -222,7 +229,7 @@ def clean(
 def ui(
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on the loopback interface.")] = 5000,
+    port: Annotated[int, typer.Option(parser=port_number, metavar="INTEGER", help="On the loopback interface.")] = 5000,
 ) -> None:
     """Open MLflow's server on the results, on this machine only, until Ctrl-C."""
     root = require_writable(storage)

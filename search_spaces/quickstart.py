@@ -1,7 +1,9 @@
 """A real cross-architecture study that two CPU cores finish in minutes and that downloads nothing."""
 
-from crossarch.search_spaces.arms import BASELINE, FULL
-from crossarch.search_spaces.study import Axis, Smoke, Study
+import dataclasses
+
+from crossarch.search_spaces.arms import BASELINE, FULL, WITHOUT_DP_KD
+from crossarch.search_spaces.study import Arm, Axis, Smoke, Study
 from crossarch.trainables.config import from_dict
 
 BASE = from_dict(
@@ -13,9 +15,19 @@ BASE = from_dict(
         # Without "flip": a mirrored digit is another sign or none.
         "augmentation": {"folds": 2, "pool": ["color", "crop", "cutout", "scale", "rotate"]},
         "epochs": 1000,
-        "batch_size": 100,
+        "batch_size": 20,
     }
 )
+
+MAXIMUM = {"learning_rate.maximum": 5e-4}
+"""Ten times the paper's 5e-5, as a run has 480 steps in place of 40,000. Of 2e-4, 5e-4 and 1e-3, tried on seeds 100
+and 101, the larger two do alike."""
+
+
+def hastened(arm: Arm) -> Arm:
+    """The arm with Lion's learning rate raised for so few steps."""
+    return dataclasses.replace(arm, changes={**arm.changes, **MAXIMUM})
+
 
 QUICKSTART = Study(
     name="quickstart",
@@ -23,9 +35,9 @@ QUICKSTART = Study(
         "On 10 real digits a class, does a deep network lose to the 3-layer CNN, "
         "and does the full method close the gap?"
     ),
-    reference="Sec. 4.2 (training on limited real data), in miniature: digits, narrow networks, 1/20 of the epochs",
+    reference="Sec. 4.2 (training on limited real data), in miniature: digits, narrow networks, 1/40 of the epochs",
     base=BASE,
-    arms=(BASELINE, FULL),
+    arms=(BASELINE, dataclasses.replace(hastened(FULL), teacher=hastened(WITHOUT_DP_KD))),
     axes=(
         Axis(
             name="architecture",
@@ -38,6 +50,6 @@ QUICKSTART = Study(
     columns="architecture",
     teacher="ConvNet",
     seeds=(0, 1, 2),
-    budget=0.05,
-    smoke_form=Smoke(budget=0.04, changes={"model.width": 0.0625, "data.images_per_class": 2}),
+    budget=0.025,
+    smoke_form=Smoke(budget=0.08, changes={"model.width": 0.0625, "data.images_per_class": 2}),
 )

@@ -5,6 +5,7 @@ A study declares and nothing else: `expand` is pure and ordered, so that the fil
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -143,7 +144,12 @@ class Study:
         )
 
     def scaled(self, budget: float) -> "Study":
-        """The study with every epoch constant times `budget`, under the name `<study>-budget-<budget>`."""
+        """The study with every epoch constant times `budget`, under the name `<study>-budget-<budget>`.
+
+        Raises ValueError where `budget` is not a positive number.
+        """
+        if not 0 < budget < math.inf:
+            raise ValueError(f"budget = {budget:g} is outside (0, inf)")
         if budget == 1:
             return self
         return dataclasses.replace(self, name=f"{self.name}-budget-{budget:g}", budget=self.budget * budget)

@@ -48,7 +48,11 @@ def make(network: str, norm: str, arm: str, seed: int = 0) -> RunConfig:
         "seed": seed,
     }
     if arm == "full":
-        values["kd"] = {"alpha": 0.5, "temperature": 1.5, "teacher": make("convnet", norm, "without_dp_kd", seed).to_dict()}
+        values["kd"] = {
+            "alpha": 0.5,
+            "temperature": 1.5,
+            "teacher": make("convnet", norm, "without_dp_kd", seed).to_dict(),
+        }
     return from_dict(values)
 
 

@@ -84,7 +84,7 @@ class Table:
     axes: tuple[str, ...]
     """The axes that are not columns: the names of the rows' choices."""
     networks: tuple[str, ...]
-    """The columns."""
+    """The columns: networks to which any arm applies."""
     measured_from: str
     """Arm and network that gaps are measured from."""
     rows: tuple[Row, ...]
@@ -122,6 +122,7 @@ def build_table(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunR
         if run_id(plan.config) not in in_cells:
             group = teachers.setdefault(config_hash(plan.config), [])
             group.append(look_up(plan, labels, results, study.metric))
+    networks = tuple(network for network in study.networks if network in {cell[study.column] for _, cell in cells})
     runs = {run.run_id: run for group in teachers.values() for run in group} | in_cells
     return Table(
         study=study.name,
@@ -130,9 +131,9 @@ def build_table(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunR
         metric=study.metric,
         seeds=seeds,
         axes=tuple(axis.name for axis in study.axes if axis.name != study.columns),
-        networks=study.networks,
+        networks=networks,
         measured_from=f"{study.arms[0].label}, {study.teacher}",
-        rows=tuple(_rows(study, cells)),
+        rows=tuple(_rows(study, networks, cells)),
         teachers=tuple(_teacher(study, group, cells) for group in teachers.values()),
         runs=tuple(runs.values()),
         conditions=conditions(results[name] for name in runs if name in results),
@@ -180,10 +181,10 @@ def count(runs: Iterable[Run]) -> Counts:
     return {state: outcomes.count(state) for state in STATES}
 
 
-def _rows(study: Study, cells: Cells) -> Iterator[Row]:
+def _rows(study: Study, networks: tuple[str, ...], cells: Cells) -> Iterator[Row]:
     others = [axis.choices for axis in study.axes if axis.name != study.columns]
     for choices in itertools.product(*others):
-        keys = [_key(study, choices, network) for network in study.networks]
+        keys = [_key(study, choices, network) for network in networks]
         for arm in study.arms:
             yield Row(
                 arm=arm.label,

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,16 @@ WORKER_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait in a loop would steal the other trials' cores
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
+
+ATTEMPTS = 2
+"""Ray gives its own processes 30 s to start, which a machine that is busy just then may not manage."""
+
+PATIENCE = 10.0
+"""Seconds in which a cluster's address has to take a connection."""
+
+
+class ClusterError(Exception):
+    """Ray does not start on this machine; one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,21 +59,55 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
     `address` is Ray's (`auto`, `host:port`); without one, the cluster that `RAY_ADDRESS` names, as inside a
     submitted job, or else a cluster of our own, on the loopback interface with token authentication on. Raises
-    ConnectionError where the named cluster does not answer.
+    ConnectionError where the named cluster does not answer, ClusterError where ours does not start.
     """
     os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
     target = address or os.environ.get("RAY_ADDRESS") or "local"
     if target == "local":
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.update(WORKER_ENVIRONMENT)  # inherited; a runtime environment would cost each worker seconds
-        options: dict[str, Any] = {"include_dashboard": False}
+        _start()
     else:
-        options = {"runtime_env": {"env_vars": WORKER_ENVIRONMENT}}
-    import ray  # slow, and only where runs are trained
+        _attach("address" if address else "RAY_ADDRESS", target)
+    import ray
 
-    ray.init(address=target, log_to_driver=False, logging_level=logging.ERROR, **options)
     try:
         found = ray.cluster_resources()  # type: ignore[no-untyped-call]
         yield Cluster(cpus=int(found.get("CPU", 0)), gpus=int(found.get("GPU", 0)))
     finally:
         ray.shutdown()
+
+
+def _start() -> None:
+    """A cluster of our own."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _init("local", include_dashboard=False)
+            return
+        except Exception as error:  # Ray raises bare ones
+            if attempt == ATTEMPTS:
+                raise ClusterError(f"Ray does not start on this machine: {_first_line(error)}") from error
+
+
+def _attach(name: str, address: str) -> None:
+    """The cluster at `address`; it is asked for a connection first, as Ray itself would go on trying for minutes."""
+    try:
+        if address != "auto":
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+        _init(address, runtime_env={"env_vars": WORKER_ENVIRONMENT})
+    except OSError as error:
+        raise ConnectionError(f"{name} = {address!r} does not answer: {error.strerror or _first_line(error)}") from error
+    except Exception as error:
+        allowed = "auto, or host:port of a running Ray cluster"
+        raise ConnectionError(f"{name} = {address!r} is not {allowed}: {_first_line(error)}") from error
+
+
+def _init(address: str, **options: Any) -> None:
+    import ray  # slow, and only where runs are trained
+
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -77,7 +77,8 @@ class TerminalProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self.console.is_terminal:
+            self._bar.stop()
 
     def running(self, task: Task) -> None:
         """One more under way."""
@@ -91,7 +92,7 @@ class TerminalProgress:
     def done(self, task: Task, result: RunResult) -> None:
         """A line for the run, above the live one."""
         self._over += 1
-        label = f"{self._labels[task.run_id]} · seed {task.config.seed}"
+        label = f"{self._labels.get(task.run_id, task.config.model.architecture)} · seed {task.config.seed}"
         accuracy = "" if result.test_accuracy is None else f"  {result.test_accuracy:5.1f} %"
         spent = f"  {in_words(result.device_seconds)}" if result.is_result else ""
         why = f"  {escape(result.error)}" if result.error else ""

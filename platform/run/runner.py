@@ -60,7 +60,8 @@ def run_study(
     """Trains what the study lacks, records it, and brings MLflow level.
 
     `root` is the storage folder, `tracking` MLflow's URI, `address` Ray's cluster or None. Raises ConnectionError
-    where that cluster does not answer, OSError where the ledger cannot be written.
+    where that cluster does not answer, ClusterError where Ray does not start here, OSError where the ledger cannot be
+    written.
     """
     ledger = Ledger(root)
     plan = plan_study(study, seeds, root)
@@ -87,19 +88,20 @@ def _invocation(study: Study, plan: Plan) -> Invocation:
 def _train(
     study: Study, plan: Plan, ledger: Ledger, root: Path, tracking: str, address: str | None, console: Console
 ) -> bool:
-    """Trains the plan's tasks; whether it was interrupted."""
+    """Trains the plan's tasks; whether it was interrupted. Writes nothing before there is a cluster to train on."""
     invocation = _invocation(study, plan)
-    ledger.write_invocation(invocation)
     history = ledger.read().values()
     diverged = (identity for identity, result in plan.results.items() if result.outcome == "diverged")
     queue = ReadyQueue(plan.tasks, unfit=diverged)
     view = Writer(tracking)
-    view.open(study.name, study.question, invocation, earlier=ledger.invocations(study.name), results=plan.results)
     try:
         with (
             connected(address) as cluster,
             TerminalProgress(console, plan, queue, paces(history), cluster.slots) as progress,
         ):
+            earlier = ledger.invocations(study.name)
+            ledger.write_invocation(invocation)
+            view.open(study.name, study.question, invocation, earlier=earlier, results=plan.results)
             from crossarch.platform.run.tune_driver import drive  # needs Ray
 
             listeners: list[Listener] = [LedgerListener(ledger, root), MlflowListener(view), progress]

@@ -12,6 +12,7 @@ from crossarch.trainables.checkpoint import Progress
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images, load
+from crossarch.trainables.loop import train
 from crossarch.trainables.models.registry import build
 
 torch.set_num_threads(1)
@@ -46,6 +47,19 @@ def teacher_of() -> Callable[[RunConfig], nn.Module | None]:
             return build(config.kd.teacher.model, DATASETS["digits"]).eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained(few: Images, teacher_of: Callable[[RunConfig], nn.Module | None]) -> Callable[[RunConfig], Progress]:
+    """Where a run ends that nothing disturbs; trained once for all tests, so not to be changed."""
+    known: dict[RunConfig, Progress] = {}
+
+    def of(config: RunConfig) -> Progress:
+        if config not in known:
+            known[config] = train(config, few, teacher=teacher_of(config))
+        return known[config]
+
+    return of
 
 
 @pytest.fixture(scope="session")

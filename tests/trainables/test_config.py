@@ -19,14 +19,17 @@ PARTS_BY_NAME[RunConfig] = ""
 
 UNITLESS_INTEGERS = {"seed"}
 
+PAPER = dataclasses.replace(QUICKSTART, budget=1.0)
+"""The paper's epochs: W = T = 500, S = 3000, N = 4000."""
+
 
 def full(seed=0):
     """A student with every part there is."""
-    return QUICKSTART.config(FULL, ("ResNet18",), seed)
+    return PAPER.config(FULL, ("ResNet18",), seed)
 
 
 def baseline():
-    return QUICKSTART.config(BASELINE, ("ConvNet",), 0)
+    return PAPER.config(BASELINE, ("ConvNet",), 0)
 
 
 def fields():
@@ -138,8 +141,8 @@ REFUSED = [
     ("augmentation.folds", 6, "augmentation.folds = 6 is more than the 5 operations of the pool"),
     ("augmentation.pool", ("crop", "crop"), "augmentation.pool .* twice"),
     ("augmentation.pool", ("blur",), "augmentation.pool = 'blur' is not one of color"),
-    ("phases.stabilization", 25, "phases.stabilization = 25 must come after warmup = 25"),
-    ("epochs", 301, "epochs = 301 is more than twice phases.stabilization = 150"),
+    ("phases.stabilization", 500, "phases.stabilization = 500 must come after warmup = 500"),
+    ("epochs", 6001, "epochs = 6001 is more than twice phases.stabilization = 3000"),
     ("epochs", -5, r"epochs = -5 is outside \[1, inf\)"),
     ("epochs", "many", r"epochs = 'many' is not a number in \[1, inf\)"),
     ("epochs", 10.5, "epochs = 10.5 is not a whole number"),
@@ -147,7 +150,7 @@ REFUSED = [
     ("model.channels", 8, "model.channels = 8 is not a list"),
     ("model.channels", (8.5,), r"model.channels = \(8.5,\) is not a list of whole numbers"),
     ("augmentation.pool", "crop", "augmentation.pool = 'crop' is not a list"),
-    ("learning_rate.cosine_period", 2, "learning_rate.cosine_period = 2 must be greater than warmup = 2"),
+    ("learning_rate.cosine_period", 50, "learning_rate.cosine_period = 50 must be greater than warmup = 50"),
     ("learning_rate.schedule", "cosine", "learning_rate.decay = 0.8, but the cosine schedule does not use it"),
     ("learning_rate.decay", None, "learning_rate.decay = None, but the periodic schedule needs it"),
     ("model.architecture", "resnet81", "model.architecture = 'resnet81' is not one of convnet"),
@@ -215,7 +218,7 @@ def test_what_a_run_needs_is_missed_by_name(part, field):
 
 @pytest.mark.parametrize("arm", [BASELINE, WITHOUT_DP_KD, FULL], ids=lambda arm: arm.name)
 def test_a_dictionary_and_back_is_the_same_run(arm):
-    config = QUICKSTART.config(arm, ("ResNet18",), 2)
+    config = PAPER.config(arm, ("ResNet18",), 2)
     assert from_dict(config.to_dict()) == config
     assert from_dict(json.loads(json.dumps(config.to_dict()))) == config
 

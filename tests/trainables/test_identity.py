@@ -117,9 +117,16 @@ def test_a_number_is_the_same_however_it_is_spelt():
     assert config_hash(forced(convnet, "model.channels", [8.0, 16.0])) == config_hash(convnet)
 
 
-def test_the_order_of_writing_does_not_matter():
-    backwards = dict(reversed(full().to_dict().items()))
-    assert config_hash(from_dict(json.loads(json.dumps(backwards)))) == config_hash(full())
+def test_neither_the_order_of_writing_nor_that_of_declaring_matters(monkeypatch):
+    def backwards(values):
+        return (
+            {name: backwards(value) for name, value in reversed(values.items())} if isinstance(values, dict) else values
+        )
+
+    before, forwards = config_hash(full()), RunConfig.to_dict
+    assert config_hash(from_dict(json.loads(json.dumps(backwards(full().to_dict()))))) == before
+    monkeypatch.setattr(RunConfig, "to_dict", lambda config: backwards(forwards(config)))
+    assert config_hash(full()) == before
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "random"])

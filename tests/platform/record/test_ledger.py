@@ -247,24 +247,23 @@ def test_runs_are_known_by_the_id_they_were_recorded_under(ledger, configs, resu
 
 def test_reading_five_hundred_files_is_fast(ledger, configs, result_of):
     points = tuple(Point(epoch=n, train_loss=0.1, learning_rate=0.1, keep_rate=1.0) for n in range(1, 101))
-    row = to_row(result_of(configs[-1], curve=points))
+    row = pa.Table.from_pylist([to_row(result_of(configs[-1], curve=points))], schema=SCHEMA)
+    folder = ledger.root / "ledger" / "runs"
+    folder.mkdir(parents=True)
     for index in range(500):
-        run_id = f"{index:016x}-s0"
-        table = pa.Table.from_pylist([{**row, "run_id": run_id}], schema=SCHEMA)
-        folder = ledger.root / "ledger" / "runs"
-        folder.mkdir(parents=True, exist_ok=True)
+        table = row.set_column(0, "run_id", pa.array([f"{index:016x}-s0"]))
         marked = table.replace_schema_metadata({b"crossarch.schema": str(SCHEMA_VERSION).encode()})
-        pq.write_table(marked, folder / f"{run_id}.parquet")
+        pq.write_table(marked, folder / f"{index:016x}-s0.parquet")
     wanted = [f"{index:016x}-s0" for index in range(400)]
 
     def seconds(read):
-        started = time.perf_counter()
+        started = time.process_time()
         read()
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     times = {
         "all": min(seconds(ledger.read) for _ in range(2)),
         "some": min(seconds(lambda: ledger.read(wanted)) for _ in range(2)),
         "table": min(seconds(ledger.table) for _ in range(2)),
     }
-    assert max(times.values()) < 3, f"0.8 s on two cores, but {times}"
+    assert max(times.values()) < 3, f"about 1 s of processor time, but {times}"

@@ -57,6 +57,13 @@ def test_an_absent_cell_is_not_a_missing_one(study):
     assert missing.gap is None
 
 
+def test_a_network_to_which_no_arm_applies_is_no_column(study):
+    table = build_table(dataclasses.replace(study, arms=(FULL,)), study.seeds, {})
+    assert table.networks == ("ResNet18",)
+    assert [len(row.cells) for row in table.rows] == [1]
+    assert [teacher.network for teacher in table.teachers] == ["ConvNet"]
+
+
 def test_there_is_no_gap_without_a_finished_reference(study, make_results):
     results = make_results(study, {("baseline", "ResNet18"): [70.0, 71.0, 72.0]})
     cell = build_table(study, study.seeds, results).rows[0].cells[1]

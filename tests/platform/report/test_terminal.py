@@ -46,6 +46,14 @@ def test_a_single_run_says_so_and_gets_no_spread(study, make_results):
     assert "2 missing" in text
 
 
+def test_a_single_seed_says_so_in_every_cell(study, make_results):
+    results = make_results(study, {("baseline", "ConvNet"): [80.0] * 3, ("baseline", "ResNet18"): [80.0] * 3})
+    text = shown(render_report(build_table(study, (1,), results)))
+    assert re.search(r"Baseline +80\.0 +80\.0 \(\+0\.0\) *\n +n = 1 +n = 1", text)
+    assert "a single run with seed 1" in text
+    assert "±" not in text
+
+
 def test_absent_and_missing_cells_differ(study):
     assert re.search(r"Full +– +not yet run", report(study, {}))
     assert "± " not in re.sub("mean ±", "", report(study, {}))
@@ -74,6 +82,16 @@ def test_no_width_breaks_a_number(wide_study, make_results, networks):
     assert len(re.findall(rf"{mean:.1f} ± 7\.1", text)) == 2 * (networks - 1)
     assert len(re.findall(rf"\({mean - 99:+.1f}\)", text)) == 2 * (networks - 1)
     assert len(re.findall(r"99\.0 ± 1\.0", text)) == 2
+
+
+def test_labels_give_way_to_numbers(study, results):
+    study = dataclasses.replace(study, arms=tuple(dataclasses.replace(arm, label="label " * 9) for arm in study.arms))
+    text = report(study, results, 18)
+    assert max(map(len, text.splitlines())) <= 18
+    for told in ("82.0 ± 2.0", "72.0 ± 2.8", "(-10.0)", "1 diverged"):
+        assert told in text
+    status = shown(render_status(build_table(study, study.seeds, results)), 50)
+    assert re.search("Finished +Diverged +Failed +Blocked +Missing", status)
 
 
 def test_columns_that_do_not_fit_go_into_a_further_piece(wide_study):

@@ -39,9 +39,7 @@ def test_equals_a_number_worked_by_hand() -> None:
 
 def test_is_the_mean_over_the_batch() -> None:
     student, teacher = logits(0), logits(1)
-    each = [
-        float(distillation_loss(student[[i]], teacher[[i]], TARGET[[i]], 0.5, 1.5)) for i in range(len(student))
-    ]
+    each = [float(distillation_loss(student[[i]], teacher[[i]], TARGET[[i]], 0.5, 1.5)) for i in range(len(student))]
 
     assert float(distillation_loss(student, teacher, TARGET, 0.5, 1.5)) == pytest.approx(sum(each) / len(each))
 

@@ -136,6 +136,8 @@ def test_observed_share_counts_what_was_kept() -> None:
     model(torch.ones(9, 1))
 
     assert pop_observed(model) == (kept + 9) / 30
+    model(torch.ones(4, 1))
+    assert pop_observed(model) == 1  # of what came since
 
 
 @pytest.mark.parametrize("rate", [0.0, -0.1, 1.0000001, 2.0, math.nan])

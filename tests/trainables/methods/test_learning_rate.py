@@ -35,6 +35,7 @@ def paper(factor: int = 1) -> RunConfig:
         {
             "epochs": 4000 // factor,
             "phases": {"warmup": 500 // factor, "period": 500 // factor, "stabilization": 3000 // factor},
+            "keep_rate": {"minimum": 0.5, "final": 0.8, "decay": 0.1},
             "learning_rate.maximum": MAXIMUM,
             "learning_rate.warmup": 50 // factor,
             "learning_rate.cosine_period": 1000 // factor,
@@ -58,6 +59,14 @@ def test_begins_again_exactly_where_the_keep_rate_changes() -> None:
     assert zeros == [0, *changes]
 
 
+def test_begins_again_at_the_final_phase_also_where_that_cuts_a_period_short() -> None:
+    config = paper(50).replace({"phases.stabilization": 63, "epochs": 80})  # periods of 10 epochs
+
+    assert learning_rate(62, config) > 0
+    assert learning_rate(63, config) == 0
+    assert learning_rate(64, config) == pytest.approx(MAXIMUM * 0.8**6)
+
+
 @pytest.mark.parametrize("factor", [5, 10, 50])
 def test_a_scaled_down_schedule_keeps_its_shape(factor: int) -> None:
     large, small = paper(), paper(factor)
@@ -68,13 +77,15 @@ def test_a_scaled_down_schedule_keeps_its_shape(factor: int) -> None:
 
 @pytest.mark.parametrize("period", range(6))
 def test_each_peak_is_lambda_times_the_one_before(period: int) -> None:
-    rates = [learning_rate(epoch, paper()) for epoch in range(500 * period, 500 * (period + 1))]
+    config = paper()
+    rates = [learning_rate(epoch, config) for epoch in range(500 * period, 500 * (period + 1))]
 
     assert max(rates) == rates[50] == pytest.approx(MAXIMUM * 0.8**period)
 
 
 def test_final_phase_is_one_whole_period_with_the_last_peak_of_lambda_to_the_sixth() -> None:
-    rates = [learning_rate(epoch, paper()) for epoch in range(3000, 4000)]
+    config = paper()
+    rates = [learning_rate(epoch, config) for epoch in range(3000, 4000)]
 
     assert max(rates) == rates[50] == pytest.approx(MAXIMUM * 0.8**6)
     assert rates[50:] == sorted(rates[50:], reverse=True)

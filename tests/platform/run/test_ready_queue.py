@@ -1,0 +1,237 @@
+import random
+
+import pytest
+from settings import PLAIN, STUDENT
+
+from crossarch.platform.run.plan import Task, make_plan
+from crossarch.platform.run.ready_queue import ReadyQueue
+from crossarch.trainables.identity import run_id
+
+
+def task(name, teacher=None, *, teaches=False):
+    return Task(run_id=name, config=PLAIN, teacher_id=teacher, teaches=teaches)
+
+
+def names(tasks):
+    return [item.run_id for item in tasks]
+
+
+def take_all(queue):
+    """All that can be taken now."""
+    return names(iter(queue.take, None))
+
+
+def finish(queue, name, outcome="finished"):
+    """Ends a running task as `Events` would; the names of those blocked by it."""
+    failed = outcome in ("failed", "blocked")
+    return names(queue.finish(name, can_teach=outcome == "finished", failed=failed))
+
+
+def work(queue, slots, pick):
+    """Takes tasks as Tune does, whenever a slot is free, and yields those that end: `pick` chooses from the running."""
+    running = []
+    while True:
+        while len(running) < slots and (item := queue.take()):
+            running.append(item)
+        if not running:
+            assert queue.over, "nothing runs and nothing can be taken, but it is not over"
+            return
+        ended = pick(running)
+        running.remove(ended)
+        yield ended
+
+
+CHAIN = [task("t", teaches=True), task("s", "t", teaches=True), task("g", "s")]
+"""A teacher, its student, and the student's student."""
+
+FAMILY = [task("plain"), task("t", teaches=True), task("s1", "t"), task("s2", "t")]
+
+
+def test_students_wait_for_their_teacher():
+    queue = ReadyQueue(FAMILY)
+    assert take_all(queue) == ["t", "plain"]
+    assert names(queue.in_state("waiting")) == ["s1", "s2"]
+    assert finish(queue, "plain") == []
+    assert queue.take() is None
+    assert finish(queue, "t") == []
+    assert take_all(queue) == ["s1", "s2"]
+
+
+def test_teachers_are_handed_out_before_others():
+    queue = ReadyQueue([task("a"), task("t1", teaches=True), task("b"), task("t2", teaches=True)])
+    assert take_all(queue) == ["t1", "t2", "a", "b"]
+
+
+def test_a_student_that_teaches_overtakes_others_once_it_is_ready():
+    queue = ReadyQueue([task("a"), task("b"), *CHAIN])
+    assert names([queue.take(), queue.take()]) == ["t", "a"]
+    finish(queue, "t")
+    assert take_all(queue) == ["s", "b"]
+
+
+@pytest.mark.parametrize("outcome", ["failed", "diverged"])
+def test_a_teacher_that_did_not_finish_blocks_its_students(outcome):
+    queue = ReadyQueue(FAMILY)
+    take_all(queue)
+    assert finish(queue, "t", outcome) == ["s1", "s2"]
+    assert names(queue.in_state("blocked")) == ["s1", "s2"]
+    assert names(queue.in_state("failed")) == (["t"] if outcome == "failed" else [])
+    assert queue.take() is None
+
+
+def test_blocking_goes_down_the_whole_chain():
+    queue = ReadyQueue(CHAIN)
+    take_all(queue)
+    assert finish(queue, "t", "diverged") == ["s", "g"]
+    assert queue.over
+
+
+def test_failure_of_a_student_blocks_nobody_beside_it():
+    queue = ReadyQueue(FAMILY)
+    take_all(queue)
+    finish(queue, "t")
+    take_all(queue)
+    assert finish(queue, "s1", "failed") == []
+    assert finish(queue, "s2") == []
+
+
+def test_a_teacher_known_to_be_unfit_blocks_from_the_start():
+    queue = ReadyQueue(CHAIN[1:], unfit=["t"])
+    assert names(queue.in_state("blocked")) == ["s", "g"]
+    assert queue.take() is None
+    assert queue.over
+
+
+def test_a_teacher_that_is_no_task_has_taught_before():
+    assert take_all(ReadyQueue(CHAIN[1:])) == ["s"]
+
+
+def test_a_task_known_already_is_passed_over():
+    queue = ReadyQueue(FAMILY)
+    first = queue.take()
+    queue.add(FAMILY)
+    assert names([first, *iter(queue.take, None)]) == ["t", "plain"]
+
+
+def test_tasks_added_later_find_the_state_of_their_teacher():
+    queue = ReadyQueue([task("good", teaches=True), task("bad", teaches=True), task("busy", teaches=True)])
+    take_all(queue)
+    finish(queue, "good")
+    finish(queue, "bad", "failed")
+    queue.add([task("s1", "good"), task("s2", "bad", teaches=True), task("s3", "busy"), task("s4", "s2")])
+    assert names(queue.in_state("ready")) == ["s1"]
+    assert names(queue.in_state("waiting")) == ["s3"]
+    assert names(queue.in_state("blocked")) == ["s2", "s4"]
+
+
+def test_it_is_over_when_nothing_is_left_to_take():
+    queue = ReadyQueue(CHAIN)
+    assert not queue.over
+    for name in ("t", "s", "g"):
+        assert not queue.over
+        assert names([queue.take()]) == [name]
+        assert queue.take() is None
+        finish(queue, name)
+    assert queue.over
+
+
+def test_it_is_over_while_the_last_ones_still_run():
+    """So that a searcher tells Tune early that nothing more will come."""
+    queue = ReadyQueue([task("a"), task("b")])
+    take_all(queue)
+    assert queue.over
+    assert names(queue.in_state("running")) == ["a", "b"]
+
+
+def test_an_empty_queue_is_over_once_it_has_been_asked():
+    queue = ReadyQueue([])
+    assert queue.take() is None
+    assert queue.over
+
+
+def test_an_empty_answer_means_later_and_none_means_never():
+    answers = iter([[], [task("late")], [], None])
+    asked = []
+
+    def more():
+        asked.append(len(asked))
+        return next(answers)
+
+    queue = ReadyQueue([task("early")], more=more)
+    assert names([queue.take()]) == ["early"]
+    assert asked == [], "nobody is asked while something is ready"
+    assert queue.take() is None
+    assert not queue.over
+    assert names([queue.take()]) == ["late"]
+    assert queue.take() is None
+    assert not queue.over
+    assert queue.take() is None
+    assert queue.over
+    assert queue.take() is None
+    assert len(asked) == 4, "None is an answer for ever"
+
+
+class RandomSearch:
+    """Tries Eq. 2's alpha and the teacher's learning rate at random, at most `parallel` students at a time."""
+
+    def __init__(self, planned, folder, trials=8, parallel=2):
+        self.planned, self.folder = planned, folder
+        self.trials, self.parallel = trials, parallel
+        self.chance = random.Random(0)
+        self.students = []
+        self.open = 0
+
+    def __call__(self):
+        if len(self.students) == self.trials:
+            return None
+        if self.open == self.parallel:
+            return []
+        rate = self.chance.choice([1e-3, 2e-3])
+        config = STUDENT.replace({"kd.alpha": self.chance.random(), "kd.teacher.learning_rate.maximum": rate})
+        self.students.append(run_id(config))
+        self.open += 1
+        return list(make_plan([self.planned(config)], {}, self.folder).tasks)
+
+
+def test_a_sampler_inside_the_queue_gets_its_students_and_their_teachers(planned, tmp_path):
+    search = RandomSearch(planned, tmp_path)
+    queue = ReadyQueue([task("plain")], more=search)
+    order = []
+    for item in work(queue, slots=3, pick=lambda running: running[0]):
+        assert search.open <= search.parallel
+        finish(queue, item.run_id)
+        search.open -= item.run_id in search.students
+        order.append(item)
+    assert names(order)[0] == "plain"
+    assert len(set(names(order))) == len(order) == 1 + 8 + 2, "two teachers serve eight students"
+    assert set(search.students) < set(names(order))
+    for place, item in enumerate(order):
+        assert item.teacher_id is None or item.teacher_id in names(order[:place])
+
+
+def family_tree(chance, size):
+    """Random tasks: each learns from nobody or from any task before it."""
+    parents = {f"r{index}": chance.choice([None, *(f"r{i}" for i in range(index))]) for index in range(size)}
+    teaching = set(parents.values())
+    return [task(name, parent, teaches=name in teaching) for name, parent in parents.items()]
+
+
+def ancestors(name, parents):
+    while (name := parents[name]) is not None:
+        yield name
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_in_any_tree_everything_is_taken_once_after_its_teacher_or_blocked(seed):
+    chance = random.Random(seed)
+    tasks = family_tree(chance, chance.randint(1, 25))
+    parents = {item.run_id: item.teacher_id for item in tasks}
+    outcomes = {name: chance.choice(["finished"] * 6 + ["failed", "diverged"]) for name in parents}
+    queue, done, blocked = ReadyQueue(tasks), [], []
+    for item in work(queue, slots=chance.randint(1, 4), pick=chance.choice):
+        assert item.teacher_id is None or (item.teacher_id in done and outcomes[item.teacher_id] == "finished")
+        blocked += finish(queue, item.run_id, outcomes[item.run_id])
+        done.append(item.run_id)
+    doomed = {name for name in parents if any(outcomes[a] != "finished" for a in ancestors(name, parents))}
+    assert sorted(blocked) == sorted(doomed)
+    assert sorted(done) == sorted(set(parents) - doomed)

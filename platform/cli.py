@@ -26,10 +26,33 @@ app = typer.Typer(
 ledger_app = typer.Typer(help="Carry runs to machines without Ray, and their results back.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
 
+
+def number(text: str) -> float:
+    """An option's value. Raises BadParameter, which names the option, where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number") from None
+
+
+def whole_number(text: str) -> int:
+    """An option's value. Raises BadParameter, which names the option, where it is none."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a whole number") from None
+
+
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name: `crossarch studies` lists them.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in a minute.")]
-Budget = Annotated[float, typer.Option(parser=number, metavar="FLOAT", help="Factor on every epoch constant; the schedules keep their shape.")]
-Seeds = Annotated[int | None, typer.Option(parser=whole_number, metavar="INTEGER", help="How many seeds, instead of the study's own number.")]
+Budget = Annotated[
+    float,
+    typer.Option(parser=number, metavar="NUMBER", help="Factor on every epoch constant; schedules keep their shape."),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(parser=whole_number, metavar="NUMBER", help="How many seeds, instead of the study's own number."),
+]
 Storage = Annotated[Path, typer.Option(help="Folder of ledger, weights, checkpoints and the embedded MLflow.")]
 Tracking = Annotated[
     str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's URI, instead of a SQLite file in storage.")
@@ -229,9 +252,11 @@ def clean(
 def ui(
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
-    port: Annotated[int, typer.Option(parser=port_number, metavar="INTEGER", help="On the loopback interface.")] = 5000,
+    port: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="On the loopback interface.")] = 5000,
 ) -> None:
     """Open MLflow's server on the results, on this machine only, until Ctrl-C."""
+    if not 1 <= port <= 65535:
+        raise BadInputError(f"port = {port} is outside [1, 65535]")
     root = require_writable(storage)
     typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)")
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}

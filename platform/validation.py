@@ -25,6 +25,8 @@ def refusing() -> Iterator[None]:
         yield
     except ValueError as error:
         raise BadInputError(str(error)) from error
+    except OverflowError as error:
+        raise BadInputError(f"a number is too large: {error}") from error
 
 
 @cache
@@ -81,11 +83,13 @@ def require_writable(folder: Path) -> Path:
 
     Nothing is left behind by the check. Raises BadInputError otherwise.
     """
-    path = folder.expanduser().resolve()
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
     try:
+        path = folder.expanduser().resolve()
+        existing = next(parent for parent in (path, *path.parents) if parent.exists())
+        if not existing.is_dir():
+            raise BadInputError(f"storage = {str(folder)!r} is not a folder: {str(existing)!r} is a file")
         with tempfile.TemporaryFile(dir=existing):
             return path
-    except OSError as error:
-        reason = "is not a folder" if not existing.is_dir() else "cannot be written to"
-        raise BadInputError(f"storage = {str(folder)!r} {reason}: {error.strerror}") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: an unknown user's home, or a link to itself
+        reason = getattr(error, "strerror", None) or error
+        raise BadInputError(f"storage = {str(folder)!r} cannot be written to: {reason}") from error

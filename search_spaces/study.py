@@ -131,7 +131,7 @@ class Study:
             varied |= axis.choices[choice]
         architecture = varied.get("model.architecture", self.base.model.architecture)
         changes = {"seed": seed, **arm.changes}
-        if architecture.startswith("resnet"):
+        if str(architecture).startswith("resnet"):  # what is no name is refused with the rest
             changes |= {"model.shortcut": "original", **arm.residual_changes}
         changes |= {**varied, **self.overrides}
         if arm.teacher is None:

@@ -8,14 +8,14 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 KEYS = ("device", "cpu", "cores", "system", "python", "torch", "cuda", "torchvision", "lion-pytorch", "ray", "commit")
 
 
 @functools.cache
 def describe(device: str) -> Mapping[str, str]:
     """The environment by the names of KEYS; what is not there is an empty string. `device` is torch's name."""
+    import torch  # slow: whoever only wants to know KEYS need not wait for it
+
     facts = {
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
         "cpu": _cpu_model(),
@@ -50,10 +50,18 @@ def _cpu_model() -> str:
 
 @functools.cache
 def commit() -> str:
-    """The git commit of the source tree this module lies in, with `+changes` if it differs; empty outside git."""
-    folder = Path(__file__).resolve().parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+changes"]
+    """The git commit of the source tree that this file belongs to, with `+changes` if it differs; empty elsewhere.
+
+    An installed package lies in nobody's source tree, though its environment may lie inside one.
+    """
+    here = Path(__file__).resolve()
+    git = ["git", "-C", str(here.parent)]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        _output([*git, "ls-files", "--error-unmatch", here.name])
+        return _output([*git, "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+changes"])
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()

@@ -15,7 +15,12 @@ from crossarch.trainables.result import RunResult, result_from_dict
 
 
 def export_configs(configs: Iterable[RunConfig], file: Path) -> None:
-    """Writes the runs as JSON, for `python -m crossarch.trainables.batch FILE --out DIR`."""
+    """Writes the runs as JSON, for `python -m crossarch.trainables.batch FILE --out DIR`.
+
+    Raises BadInputError where `file` is a folder.
+    """
+    if file.is_dir():
+        raise BadInputError(f"file = {str(file)!r} is a folder, not a file to write")
     text = json.dumps({"runs": [config.to_dict() for config in configs]}, indent=1)
     write_atomically(file, lambda path: _write(path, text))
 

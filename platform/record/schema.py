@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from crossarch.trainables import environment
 from crossarch.trainables.config import RunConfig, flatten, from_dict
 from crossarch.trainables.identity import METHOD_VERSION, run_id
 from crossarch.trainables.result import Point, RunResult
@@ -22,22 +23,6 @@ from crossarch.trainables.settings import Settings
 
 SCHEMA_VERSION = 1
 """Raised when a setting or column is renamed, removed or changes its type; adding one leaves it."""
-
-ENVIRONMENT_KEYS = (
-    "device",
-    "cpu",
-    "cores",
-    "system",
-    "python",
-    "torch",
-    "cuda",
-    "torchvision",
-    "lion-pytorch",
-    "ray",
-    "commit",
-)
-"""What `trainables.environment.describe` tells, and so has a column `environment.<key>`. Named here once more because
-that module imports torch."""
 
 _ARROW_TYPES: dict[Any, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string(), bool: pa.bool_()}
 
@@ -95,7 +80,7 @@ SCHEMA = pa.schema(
         *_RESULT,
         pa.field("teacher_run_id", pa.string()),
         *(field for field in setting_fields() if field.name != "seed"),
-        *(pa.field(f"environment.{key}", pa.string()) for key in ENVIRONMENT_KEYS),
+        *(pa.field(f"environment.{key}", pa.string()) for key in environment.KEYS),
         pa.field("environment", pa.string()),
         pa.field("config", pa.string()),
         pa.field("curve", CURVE),
@@ -114,7 +99,7 @@ def to_row(result: RunResult) -> dict[str, Any]:
     return {
         **dict.fromkeys(SCHEMA.names),
         **settings,
-        **{f"environment.{key}": str(value) for key, value in result.environment.items() if key in ENVIRONMENT_KEYS},
+        **{f"environment.{key}": str(value) for key, value in result.environment.items() if key in environment.KEYS},
         **{field.name: getattr(result, field.name) for field in _RESULT},
         "run_id": name,
         "config_hash": name.rpartition("-s")[0],

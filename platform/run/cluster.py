@@ -80,27 +80,29 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
 def _start() -> None:
     """A cluster of our own."""
-    for attempt in range(1, ATTEMPTS + 1):
+    reason: Exception | None = None
+    for _ in range(ATTEMPTS):
         try:
             _init("local", include_dashboard=False)
-            return
         except Exception as error:  # Ray raises bare ones
-            if attempt == ATTEMPTS:
-                raise ClusterError(f"Ray does not start on this machine: {_first_line(error)}") from error
+            reason = error
+        else:
+            return
+    raise ClusterError(f"Ray does not start on this machine: {_first_line(reason)}") from reason
 
 
 def _attach(name: str, address: str) -> None:
-    """The cluster at `address`; it is asked for a connection first, as Ray itself would go on trying for minutes."""
+    """The cluster at `address`, which has to take a connection first: Ray itself would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if address != "auto" and not (host and port.isdigit()):
+        raise ConnectionError(f"{name} = {address!r} is neither auto nor host:port")
     try:
         if address != "auto":
-            host, _, port = address.rpartition(":")
             socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
         _init(address, runtime_env={"env_vars": WORKER_ENVIRONMENT})
-    except OSError as error:
-        raise ConnectionError(f"{name} = {address!r} does not answer: {error.strerror or _first_line(error)}") from error
-    except Exception as error:
-        allowed = "auto, or host:port of a running Ray cluster"
-        raise ConnectionError(f"{name} = {address!r} is not {allowed}: {_first_line(error)}") from error
+    except Exception as error:  # Ray raises bare ones, too
+        reason = getattr(error, "strerror", None) or _first_line(error)
+        raise ConnectionError(f"{name} = {address!r} does not answer as a Ray cluster does: {reason}") from error
 
 
 def _init(address: str, **options: Any) -> None:
@@ -109,5 +111,5 @@ def _init(address: str, **options: Any) -> None:
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: object) -> str:
     return str(error).partition("\n")[0] or type(error).__name__

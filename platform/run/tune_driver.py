@@ -73,7 +73,7 @@ class QueueSearcher(NotSnapshotted, Searcher):
         self.queue, self.interrupt = queue, interrupt
         self.common = {"root": str(root), "checkpoint_seconds": checkpoint_seconds}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The specification of a run; None while teachers are being waited for; FINISHED when nothing is left."""
         task = None if self.interrupt.asked else self.queue.take()
         if task is not None:
@@ -83,7 +83,7 @@ class QueueSearcher(NotSnapshotted, Searcher):
                 "config": task.config.to_dict(),
                 "keep_weights": task.teaches,
             }
-        return Searcher.FINISHED if self.interrupt.asked or self.queue.over else None  # type: ignore[no-any-return]
+        return Searcher.FINISHED if self.interrupt.asked or self.queue.over else None  # type: ignore[return-value]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: the queue hears of it from `Events`, with the run's result."""
@@ -142,7 +142,8 @@ class Events(NotSnapshotted, tune.Callback):
         self._tell(task, result)
         failed = not result.is_result
         for student in self.tasks.finish(task.run_id, can_teach=result.outcome == "finished", failed=failed):
-            self._tell(student, blocked(student, result.outcome))
+            outcome = result.outcome if student.teacher_id == task.run_id else "was blocked"
+            self._tell(student, blocked(student, outcome))
 
     def _tell(self, task: Task, result: RunResult) -> None:
         for listener in self.listeners:

@@ -61,6 +61,15 @@ def test_commit_is_that_of_the_source_tree_with_a_mark_for_changes(module_in: Pa
     assert commit.__wrapped__() == f"{head[:12]}+changes"
 
 
+def test_an_installed_package_does_not_take_the_commit_of_the_repository_around_it(module_in: Path) -> None:
+    (module_in / "theirs.py").touch()
+    git(module_in, "init", "--quiet")
+    git(module_in, "add", "theirs.py")
+    git(module_in, "commit", "--quiet", "--message", "theirs")
+
+    assert commit.__wrapped__() == ""
+
+
 def test_commit_is_empty_outside_git_and_without_it(module_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert commit.__wrapped__() == ""
     monkeypatch.setenv("PATH", str(module_in))

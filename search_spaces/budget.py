@@ -12,12 +12,19 @@ def scale_epochs(config: RunConfig, budget: float) -> RunConfig:
     """
     if not budget > 0:
         raise ValueError(f"budget = {budget:g} is outside (0, inf)")
+    rate = config.learning_rate
     if config.phases is None:
-        return config.replace({"epochs": max(1, round(config.epochs * budget))})
-    period = max(1, round(config.phases.period * budget))
+        changes = {"epochs": max(2 if rate.warmup else 1, round(config.epochs * budget))}
+        for name in ("warmup", "milestone"):
+            epochs = getattr(rate, name)
+            if epochs is not None:
+                changes[f"learning_rate.{name}"] = max(1, round(epochs * changes["epochs"] / config.epochs))
+        return config.replace(changes)
+    old = config.phases.period
+    period = max(1, round(old * budget))
 
     def scaled(epochs: int) -> int:
-        return round(epochs * period / config.phases.period) if config.phases else epochs
+        return round(epochs * period / old)
 
     changes = {
         "phases.period": period,
@@ -25,8 +32,10 @@ def scale_epochs(config: RunConfig, budget: float) -> RunConfig:
         "phases.stabilization": scaled(config.phases.stabilization),
         "epochs": scaled(config.epochs),
     }
-    rate = config.learning_rate
-    if rate.warmup is not None and rate.cosine_period is not None:
+    if rate.warmup is not None:
         changes["learning_rate.warmup"] = max(1, scaled(rate.warmup))
+    if rate.milestone is not None:
+        changes["learning_rate.milestone"] = max(1, scaled(rate.milestone))
+    if rate.cosine_period is not None:
         changes["learning_rate.cosine_period"] = max(2, scaled(rate.cosine_period))
     return config.replace(changes)

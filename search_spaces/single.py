@@ -3,11 +3,11 @@
 import dataclasses
 from typing import Any
 
-from crossarch.search_spaces.arms import BASELINE, FULL
+from crossarch.search_spaces.arms import TABLE_1
 from crossarch.search_spaces.quickstart import QUICKSTART
 from crossarch.search_spaces.study import Axis, Changes, Study
 
-ARMS = {arm.name: arm for arm in (BASELINE, FULL)}
+ARMS = {arm.name: arm for arm in TABLE_1}
 
 SHARED = ("data", "precision", "engine")
 """What student and teacher have in common: changes to these reach both."""

@@ -24,8 +24,8 @@ class Arm:
     name: str
     label: str
     changes: Changes
-    residual_changes: Changes = field(default_factory=dict)
-    """Further changes, for networks with residual blocks only."""
+    network_changes: Mapping[str, Changes] = field(default_factory=dict)
+    """Further changes for some networks only, by architecture."""
     teacher: "Arm | None" = None
     """The recipe of the network that teaches; None where the arm distils no knowledge."""
     for_teacher: bool = True
@@ -132,8 +132,8 @@ class Study:
         architecture = varied.get("model.architecture", self.base.model.architecture)
         changes = {"seed": seed, **arm.changes}
         if str(architecture).startswith("resnet"):  # what is no name is refused with the rest
-            changes |= {"model.shortcut": "original", **arm.residual_changes}
-        changes |= {**varied, **self.overrides}
+            changes["model.shortcut"] = "original"
+        changes |= {**arm.network_changes.get(architecture, {}), **varied, **self.overrides}
         if arm.teacher is None:
             return scale_epochs(self.base.replace(changes), self.budget)
         student = {name: value for name, value in changes.items() if name.partition(".")[0] != "kd"}

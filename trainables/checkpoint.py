@@ -33,6 +33,9 @@ class Progress:
     """Of these, at the last report."""
     training_seconds: float = 0.0
     curve: list[Point] = field(default_factory=list)
+    best_accuracy: float | None = None
+    """On the whole test set, in %, where it is tested during training."""
+    best_weights: dict[str, Tensor] | None = None
     begun: float = field(default_factory=time.perf_counter)
     """When the run began, on this process' clock: earlier by what it had spent before it was interrupted."""
 
@@ -90,6 +93,8 @@ def capture(progress: Progress) -> dict[str, Any]:
         "training_seconds": progress.training_seconds,
         "device_seconds": progress.device_seconds,
         "curve": [asdict(point) for point in progress.curve],
+        "best_accuracy": progress.best_accuracy,
+        "best_weights": progress.best_weights,
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -104,14 +109,20 @@ def reinstate(progress: Progress, state: dict[str, Any]) -> None:
     progress.training_seconds = state["training_seconds"]
     progress.begun -= state["device_seconds"]
     progress.curve = [Point(**point) for point in state["curve"]]
+    progress.best_accuracy = state["best_accuracy"]
+    progress.best_weights = state["best_weights"]
     torch.set_rng_state(state["rng"])
     if state["cuda_rng"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda_rng"])
 
 
-def save_weights(model: nn.Module, path: Path) -> str:
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """A network's weights as they are now, on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+def save_weights(weights: dict[str, Tensor], path: Path) -> str:
     """Writes a network's weights, atomically, and returns their digest."""
-    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     write_atomically(path, lambda temporary: torch.save(weights, temporary))
     return weights_digest(weights)
 

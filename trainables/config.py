@@ -15,149 +15,33 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.parts import (
+    TORCHVISION,
+    AugmentationConfig,
+    DataConfig,
+    KeepRateConfig,
+    LearningRateConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PhasesConfig,
+)
 from crossarch.trainables.settings import Part, Settings, setting
 
-AUGMENTATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
-ARCHITECTURES = ("convnet", "resnet18")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig(Settings):
-    """What the network is trained on: a class-balanced random subset of real images, drawn by the run's seed."""
-
-    dataset: str = setting("data set", source="Sec. 4.1", choices=tuple(DATASETS))
-    images_per_class: int = setting("training images of each class (IPC)", source="Sec. 4.1", unit="images", low=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig(Settings):
-    """The network, in its CIFAR form."""
-
-    architecture: str = setting("network", source="App. C, Models", choices=ARCHITECTURES)
-    width: float = setting(
-        "factor on every channel count", source="ours; the paper's networks have 1", default=1.0, above=0, high=16
-    )
-    norm: str = setting(
-        "normalisation layer: batch for FRePo's sets, instance for MTT's",
-        source="App. C, Models",
-        default="batch",
-        choices=("batch", "instance"),
-    )
-    channels: tuple[int, ...] | None = setting(
-        "output channels of each ConvNet block, and so its depth; None is FRePo's (128, 256, 512), or not a ConvNet",
-        source="App. C, Models",
-        unit="channels",
-        default=None,
-        low=1,
-    )
-    shortcut: str | None = setting(
-        "residual shortcut where shapes differ; None for networks without residual blocks",
-        source="Sec. 3.1, Fig. 2 (c), (d)",
-        default=None,
-        choices=("original", "improved"),
-    )
-
-    def __post_init__(self) -> None:
-        """Raises ValueError also for a setting that the architecture does not have."""
-        super().__post_init__()
-        residual = self.architecture.startswith("resnet")
-        if residual and self.shortcut is None:
-            raise ValueError(f"shortcut = None, but {self.architecture} needs original or improved")
-        if not residual and self.shortcut is not None:
-            raise ValueError(
-                f"shortcut = {self.shortcut!r}, but {self.architecture} has no residual blocks: leave it out"
-            )
-        if self.channels is not None and (self.architecture != "convnet" or not self.channels):
-            raise ValueError(f"channels = {self.channels!r} is for a convnet of at least one block")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhasesConfig(Settings):
-    """The epochs at which keep rate and periodical learning rate change."""
-
-    warmup: int = setting("W, epochs before the keep rate falls", source="Alg. 1", unit="epochs", default=500, low=0)
-    period: int = setting("T, epochs between two changes", source="Alg. 1, Eq. 3", unit="epochs", default=500, low=1)
-    stabilization: int = setting(
-        "S, epoch at which the final phase begins", source="Alg. 1, Eq. 3", unit="epochs", default=3000, low=1
-    )
-
-    def __post_init__(self) -> None:
-        """Raises ValueError also where S does not come after W."""
-        super().__post_init__()
-        if self.stabilization <= self.warmup:
-            raise ValueError(
-                f"stabilization = {self.stabilization} must come after warmup = {self.warmup} (S > W in Alg. 1)"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeepRateConfig(Settings):
-    """DropPath's three-phase keep rate (Alg. 1): 1, then falling to the minimum, then the final rate."""
-
-    minimum: float = setting("p_min, where the decay ends", source="Alg. 1, Fig. 4 (a)", default=0.5, above=0, high=1)
-    final: float = setting("p_final, from epoch S on", source="Alg. 1, Table 3", default=0.8, above=0, high=1)
-    decay: float = setting("gamma, lost each period", source="Alg. 1", default=0.1, above=0, high=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearningRateConfig(Settings):
-    """The learning rate over epochs: Eq. 3's periodical one, or one cosine over the whole run."""
-
-    schedule: str = setting(
-        "periodic is Eq. 3, cosine is the baseline's", source="Eq. 3, Table 4", choices=("periodic", "cosine")
-    )
-    maximum: float = setting("lr_max", source="App. C: 5e-5 with Lion; 5e-4 with AdamW", above=0, high=10)
-    decay: float | None = setting(
-        "lambda, factor a period; periodic only", source="Eq. 3, App. C: 0.8", default=None, above=0, high=1
-    )
-    warmup: int | None = setting(
-        "T_warm, epochs of linear rise; periodic only", source="Eq. 3, App. C: 50", unit="epochs", default=None, low=1
-    )
-    cosine_period: int | None = setting(
-        "T_max, epochs of the cosine; periodic only", source="Eq. 3, App. C: 1000", unit="epochs", default=None, low=1
-    )
-
-    def __post_init__(self) -> None:
-        """Raises ValueError also where the schedule lacks a setting or has one it does not use."""
-        super().__post_init__()
-        for name in ("decay", "warmup", "cosine_period"):
-            if (self.schedule == "periodic") != (getattr(self, name) is not None):
-                needs = "needs" if self.schedule == "periodic" else "does not use"
-                raise ValueError(f"{name} = {getattr(self, name)}, but the {self.schedule} schedule {needs} it")
-        if self.warmup is not None and self.cosine_period is not None and self.cosine_period <= self.warmup:
-            raise ValueError(
-                f"cosine_period = {self.cosine_period} must be greater than warmup = {self.warmup} (T_max > T_warm)"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerConfig(Settings):
-    """The optimizer; its learning rate is `learning_rate`."""
-
-    name: str = setting("optimizer", source="Sec. 3.3, App. C", choices=("lion", "adamw"))
-    beta1: float = setting("first momentum", source="App. C: 0.95 for Lion; 0.9 for AdamW", low=0, high=0.9999999)
-    beta2: float = setting("second momentum", source="App. C: 0.98 for Lion; 0.999 for AdamW", low=0, high=0.9999999)
-    weight_decay: float = setting(
-        "decoupled weight decay: p *= 1 - lr * weight_decay", source="App. C: 5e-3; baseline 5e-4", low=0, high=10
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentationConfig(Settings):
-    """k-fold augmentation: k different operations of the pool a batch, in random order."""
-
-    folds: int = setting("k, operations a batch", source="Sec. 3.3, App. C", unit="operations", low=0, high=6)
-    pool: tuple[str, ...] = setting(
-        "operations to draw from", source="App. C, Augmentation", default=AUGMENTATIONS, choices=AUGMENTATIONS
-    )
-
-    def __post_init__(self) -> None:
-        """Raises ValueError also where the pool is smaller than the folds or repeats itself."""
-        super().__post_init__()
-        if len(set(self.pool)) != len(self.pool):
-            raise ValueError(f"pool = {self.pool} names an operation twice")
-        if self.folds > len(self.pool):
-            raise ValueError(f"folds = {self.folds} is more than the {len(self.pool)} operations of the pool")
+__all__ = [
+    "AugmentationConfig",
+    "DataConfig",
+    "DistillationConfig",
+    "KeepRateConfig",
+    "LearningRateConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "PhasesConfig",
+    "RunConfig",
+    "Settings",
+    "flatten",
+    "from_dict",
+    "set_dotted",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +51,12 @@ class DistillationConfig(Settings):
     alpha: float = setting("weight of the KL term", source="Eq. 2, App. C", default=0.5, low=0, high=1)
     temperature: float = setting("tau", source="Eq. 2, App. C", default=1.5, above=0)
     teacher: "RunConfig" = setting("the teacher's whole recipe; its seed is the student's", source="Sec. 3.2, App. C")
+    teacher_weights: str = setting(
+        "the teacher after its final epoch, or at its best on test data",
+        source="notes: best in profile released_code",
+        default="final",
+        choices=("final", "best"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +76,14 @@ class RunConfig(Settings):
     seed: int = setting(
         "of data subset, weights, batches, augmentation, drops", source="Table 7", default=0, low=0, high=2**31 - 1
     )
+    test_evaluations: int = setting(
+        "tests on the whole test set, evenly spaced to the final epoch; with more than one, the best is told, too",
+        source="notes: 41 or 11 in profile released_code",
+        unit="evaluations",
+        default=1,
+        low=1,
+        high=1000,
+    )
     precision: str = setting(
         "of weights and arithmetic", source="ours", default="float32", choices=("float32", "float64")
     )
@@ -204,18 +102,36 @@ class RunConfig(Settings):
                 f"epochs = {self.epochs} is more than twice phases.stabilization = {self.phases.stabilization}: "
                 "Eq. 3 would begin again (N <= 2 S)"
             )
-        if self.keep_rate is not None and self.model.architecture == "convnet":
-            raise ValueError("keep_rate is given, but a convnet is too shallow for DropPath (Sec. 4.1): leave it out")
-        available = DATASETS[self.data.dataset].images_per_class
+        if self.keep_rate is not None and self.keep_rate.blocks is None:
+            if self.model.architecture == "convnet":
+                raise ValueError("keep_rate is given, but a convnet is too shallow for DropPath (Sec. 4.1)")
+            if self.model.architecture.startswith(TORCHVISION):
+                raise ValueError(f"keep_rate.blocks = None, but {self.model.architecture} needs its blocks named")
+        self._check_data()
+        self._check_teacher()
+
+    def _check_data(self) -> None:
+        facts = DATASETS[self.data.dataset]
+        blocks = len(self.model.channels or ())
+        if facts.resolution >> blocks == 0:
+            side = facts.resolution
+            raise ValueError(f"model.channels: {blocks} blocks are too many for images of {side} x {side} pixels")
+        available = facts.images_per_class
         if self.data.images_per_class > available:
             raise ValueError(
                 f"data.images_per_class = {self.data.images_per_class} is more than the {available} "
                 f"that every class of {self.data.dataset} has"
             )
-        if self.kd is not None and self.kd.teacher.data != self.data:
+
+    def _check_teacher(self) -> None:
+        if self.kd is None:
+            return
+        if self.kd.teacher.data != self.data:
             raise ValueError("kd.teacher.data must be the student's data (App. C: trained on the same data set)")
-        if self.kd is not None and self.kd.teacher.seed != self.seed:
+        if self.kd.teacher.seed != self.seed:
             raise ValueError("kd.teacher.seed must be the student's seed: it draws the data they share")
+        if self.kd.teacher_weights == "best" and self.kd.teacher.test_evaluations == 1:
+            raise ValueError("kd.teacher_weights = 'best' needs kd.teacher.test_evaluations above 1")
 
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """A copy with `changes` by dotted name; a value is a scalar, or a mapping or None for a whole part.

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor, nn
 
-from crossarch.trainables.checkpoint import Checkpoints, Progress
+from crossarch.trainables.checkpoint import Checkpoints, Progress, copy_weights
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images, class_balanced_subset
@@ -54,7 +54,7 @@ def train(
     """
     torch.manual_seed(config.seed)
     images, labels = training_set(config, data, device)
-    model = build(config.model, DATASETS[config.data.dataset]).to(images)
+    model = build(config.model, DATASETS[config.data.dataset], config.keep_rate).to(images)
     progress = Progress(model=model, optimizer=make_optimizer(model, config.optimizer))
     if checkpoints is not None:
         checkpoints.restore(progress)
@@ -62,9 +62,10 @@ def train(
     spacing = math.ceil(config.epochs / REPORTS)
     losses, begun = torch.zeros((), device=device, dtype=images.dtype), time.perf_counter()
     for epoch in range(progress.epoch, config.epochs):
-        set_learning_rate(progress.optimizer, learning_rate(epoch, config))
         set_keep_rate(model, keep_rate(epoch, config.keep_rate, config.phases))
-        for batch in torch.randperm(len(images), device=device).split(config.batch_size):
+        batches = torch.randperm(len(images), device=device).split(config.batch_size)
+        for index, batch in enumerate(batches):
+            set_learning_rate(progress.optimizer, learning_rate(epoch, config, index / len(batches)))
             augmented = augment(images[batch], config.augmentation.folds, config.augmentation.pool)
             loss = objective(config, model(augmented), labels[batch], teacher, augmented)
             progress.optimizer.zero_grad(set_to_none=True)
@@ -74,6 +75,10 @@ def train(
             progress.steps += 1
 
         progress.epoch = epoch + 1
+        if progress.epoch % math.ceil(config.epochs / config.test_evaluations) == 0 and config.test_evaluations > 1:
+            tested = time.perf_counter()
+            keep_best(data, progress)
+            begun += time.perf_counter() - tested
         if progress.epoch % spacing == 0 or progress.epoch == config.epochs:
             train_loss = float(losses) / (progress.steps - progress.steps_reported)
             progress.training_seconds += time.perf_counter() - begun
@@ -102,6 +107,13 @@ def objective(
     with torch.no_grad():
         taught = teacher(augmented)
     return distillation_loss(logits, taught, labels, config.kd.alpha, config.kd.temperature)
+
+
+def keep_best(data: Images, progress: Progress) -> None:
+    """Tests on the whole test set, and keeps the weights where they are better than all before."""
+    accuracy = evaluate(progress.model, data.test, data.test_labels)[0]
+    if progress.best_accuracy is None or accuracy > progress.best_accuracy:
+        progress.best_accuracy, progress.best_weights = accuracy, copy_weights(progress.model)
 
 
 def report(config: RunConfig, data: Images, progress: Progress, train_loss: float) -> Point:

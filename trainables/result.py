@@ -41,6 +41,8 @@ class RunResult:
     """Final epoch, whole test set, in %."""
     test_loss: float | None = None
     """Final epoch, whole test set, mean cross-entropy in nats."""
+    best_test_accuracy: float | None = None
+    """The best of `test_evaluations` on the whole test set, in %: selected on test data, never a headline."""
     curve: tuple[Point, ...] = ()
     parameters: int = 0
     """Trained parameters of the network."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from crossarch.trainables.checkpoint import Checkpoints, Progress, load_weights, save_weights
+from crossarch.trainables.checkpoint import Checkpoints, Progress, copy_weights, load_weights, save_weights
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images, load
@@ -29,9 +29,9 @@ class Workplace:
     root: Path
     checkpoint_seconds: float = 30.0
 
-    def weights(self, config: RunConfig) -> Path:
-        """The final weights of a run that teaches."""
-        return self.root / "weights" / f"{run_id(config)}.pt"
+    def weights(self, config: RunConfig, which: str = "final") -> Path:
+        """The weights of a run that teaches, after its final epoch or at its best."""
+        return self.root / "weights" / f"{run_id(config)}{'' if which == 'final' else '.best'}.pt"
 
     def checkpoints(self, config: RunConfig) -> Checkpoints:
         """The checkpoints of a run."""
@@ -65,7 +65,8 @@ def execute(
             on_report=on_report,
         )
         accuracy, loss = final_test(progress, data)
-        digest = save_weights(progress.model, workplace.weights(config)) if keep_weights else None
+        if keep_weights:
+            digest = save_for_students(config, progress, workplace)
     except DivergedError as diverged:
         progress, error = diverged.progress, str(diverged)
     return RunResult(
@@ -74,6 +75,7 @@ def execute(
         error=error,
         test_accuracy=accuracy,
         test_loss=loss,
+        best_test_accuracy=progress.best_accuracy,
         curve=tuple(progress.curve),
         parameters=parameter_count(progress.model),
         steps=progress.steps,
@@ -92,7 +94,17 @@ def final_test(progress: Progress, data: Images) -> tuple[float, float]:
     accuracy, loss = evaluate(progress.model, data.test, data.test_labels)
     if not math.isfinite(loss):
         raise DivergedError(f"the test loss is {loss} after the last epoch", progress)
+    if progress.best_accuracy is not None and accuracy > progress.best_accuracy:
+        progress.best_accuracy, progress.best_weights = accuracy, None
     return accuracy, loss
+
+
+def save_for_students(config: RunConfig, progress: Progress, workplace: Workplace) -> str:
+    """Writes the final weights and, where there are any, the best ones; the digest of the final ones."""
+    final = copy_weights(progress.model)
+    if config.test_evaluations > 1:
+        save_weights(progress.best_weights or final, workplace.weights(config, "best"))
+    return save_weights(final, workplace.weights(config))
 
 
 def load_teacher(config: RunConfig, workplace: Workplace, device: str) -> tuple[nn.Module | None, str | None]:
@@ -100,8 +112,9 @@ def load_teacher(config: RunConfig, workplace: Workplace, device: str) -> tuple[
     if config.kd is None:
         return None, None
     recipe = config.kd.teacher
-    teacher = build(recipe.model, DATASETS[recipe.data.dataset]).to(getattr(torch, recipe.precision))
-    digest = load_weights(teacher, workplace.weights(recipe))
+    teacher = build(recipe.model, DATASETS[recipe.data.dataset], recipe.keep_rate)
+    teacher.to(getattr(torch, recipe.precision))
+    digest = load_weights(teacher, workplace.weights(recipe, config.kd.teacher_weights))
     return teacher.to(device, getattr(torch, config.precision)).eval(), digest
 
 

@@ -14,8 +14,8 @@ def drop_path(x: Tensor, mask: Tensor, keep_rate: float) -> Tensor:
     return x * (mask / keep_rate).view(-1, *[1] * (x.dim() - 1))
 
 
-class DropPath(nn.Module):
-    """Drops its input, the main path of a block, for each sample on its own while training.
+class PathDrop(nn.Module):
+    """What decides, for each sample on its own, whether a path is kept while training.
 
     `keep_rate` is set from outside, every epoch (`set_keep_rate`); 1 keeps everything and draws nothing.
     `kept` and `drawn` count paths on the input's device, without waiting for it.
@@ -29,41 +29,50 @@ class DropPath(nn.Module):
         self.drawn = 0
         self.register_buffer("kept", torch.zeros(()), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`x` (N, ...) in evaluation; Eq. 1 of it in training."""
+    def draw(self, x: Tensor) -> Tensor | None:
+        """m for each sample of `x` (N, ...), of its type; None where all are kept: in evaluation, and at rate 1."""
         if not self.training:
-            return x
+            return None
         self.drawn += len(x)
         if self.keep_rate == 1:
             self.kept += len(x)
-            return x
+            return None
         mask = torch.bernoulli(torch.full((len(x),), self.keep_rate, dtype=x.dtype, device=x.device))
         self.kept += mask.sum()
-        return drop_path(x, mask, self.keep_rate)
+        return mask
 
     def extra_repr(self) -> str:
         """Shown when the network is printed."""
         return f"keep_rate={self.keep_rate:g}"
 
 
-def drop_paths(model: nn.Module) -> Iterator[DropPath]:
-    """Every DropPath of a network."""
-    return (module for module in model.modules() if isinstance(module, DropPath))
+class DropPath(PathDrop):
+    """Drops its input, the main path of a residual block."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (N, ...) in evaluation; Eq. 1 of it in training."""
+        mask = self.draw(x)
+        return x if mask is None else drop_path(x, mask, self.keep_rate)
+
+
+def drops(model: nn.Module) -> Iterator[PathDrop]:
+    """Everything in a network that may drop a path."""
+    return (module for module in model.modules() if isinstance(module, PathDrop))
 
 
 def set_keep_rate(model: nn.Module, keep_rate: float) -> None:
-    """Sets the keep rate of every DropPath of the network. Raises ValueError outside (0, 1]."""
+    """Sets the keep rate of every path of the network that may be dropped. Raises ValueError outside (0, 1]."""
     if not 0 < keep_rate <= 1:
         raise ValueError(f"keep_rate = {keep_rate} is outside (0, 1]")
-    for module in drop_paths(model):
+    for module in drops(model):
         module.keep_rate = keep_rate
 
 
 def pop_observed(model: nn.Module) -> float | None:
     """The share of paths kept since the last call; None where no path was drawn. Waits for the device."""
-    drawn = sum(module.drawn for module in drop_paths(model))
-    kept = sum(float(module.kept) for module in drop_paths(model))
-    for module in drop_paths(model):
+    drawn = sum(module.drawn for module in drops(model))
+    kept = sum(float(module.kept) for module in drops(model))
+    for module in drops(model):
         module.drawn = 0
         module.kept.zero_()
     return kept / drawn if drawn else None

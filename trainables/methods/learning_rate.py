@@ -1,31 +1,42 @@
-"""The learning rate over epochs: the periodical one (Eq. 3, Fig. 6) and the baseline's cosine."""
+"""The learning rate over epochs: the periodical one (Eq. 3, Fig. 6) and the baselines'."""
 
 import math
 
-from crossarch.trainables.config import PhasesConfig, RunConfig
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.parts import LearningRateConfig, PhasesConfig
 
 
-def learning_rate(epoch: int, config: RunConfig) -> float:
-    """The learning rate during `epoch` (from 0)."""
-    rate, phases = config.learning_rate, config.phases
+def learning_rate(epoch: int, config: RunConfig, fraction: float = 0.0) -> float:
+    """The learning rate in `epoch` (from 0), `fraction` of which is done; that counts with granularity `step` only."""
+    rate = config.learning_rate
+    at = epoch + fraction if rate.granularity == "step" else epoch
+    return rate.maximum * factor(at, rate, config.phases, config.epochs)
+
+
+def factor(at: float, rate: LearningRateConfig, phases: PhasesConfig | None, epochs: int) -> float:
+    """The learning rate over lr_max at epoch `at`, a whole number or, within an epoch, a real one."""
+    if rate.milestone is not None and rate.decay is not None:
+        return 1.0 if at < rate.milestone else rate.decay
     if phases is None or rate.decay is None or rate.warmup is None or rate.cosine_period is None:
-        return rate.maximum * cosine(epoch, config.epochs)
-    return rate.maximum * periodic(epoch, phases, rate.decay, rate.warmup, rate.cosine_period)
+        return cosine(at, epochs, rate.warmup or 0)
+    return periodic(at, phases, rate.decay, rate.warmup, rate.cosine_period)
 
 
-def cosine(epoch: int, epochs: int) -> float:
-    """One half cosine from 1 to 0 over `epochs` (the baseline's, App. C and notes)."""
-    return 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+def cosine(at: float, epochs: int, warmup: int = 0) -> float:
+    """One half cosine from 1 to 0 over `epochs` (the baseline's, notes), after a linear rise if there is one."""
+    if at < warmup:
+        return at / warmup
+    return 0.5 * (1 + math.cos(math.pi * (at - warmup) / (epochs - warmup)))
 
 
-def periodic(epoch: int, phases: PhasesConfig, decay: float, warmup: int, cosine_period: int) -> float:
+def periodic(at: float, phases: PhasesConfig, decay: float, warmup: int, cosine_period: int) -> float:
     """Eq. 3 over lr_max: a linear rise and a cosine that begin again whenever the keep rate changes.
 
     `decay` is lambda, `warmup` T_warm and `cosine_period` T_max, in epochs. As printed: the first epoch of every
     period has a rate of 0.
     """
-    since_reset = epoch % (phases.period if epoch < phases.stabilization else phases.stabilization)
-    factor = decay ** (min(epoch, phases.stabilization) // phases.period)
+    since_reset = at % (phases.period if at < phases.stabilization else phases.stabilization)
+    lowered = decay ** math.floor(min(at, phases.stabilization) / phases.period)
     if since_reset <= warmup:
-        return factor * since_reset / warmup
-    return 0.5 * factor * (1 + math.cos(math.pi * (since_reset - warmup) / (cosine_period - warmup)))
+        return lowered * since_reset / warmup
+    return 0.5 * lowered * (1 + math.cos(math.pi * (since_reset - warmup) / (cosine_period - warmup)))

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from crossarch.trainables.models.norm import norm_layer
+from crossarch.trainables.models.layers import Style, activated
 
 
 class ConvNet(nn.Module):
@@ -12,10 +12,11 @@ class ConvNet(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, classes: int, resolution: int, channels: tuple[int, ...], norm: str = "batch"
+        self, in_channels: int, classes: int, resolution: int, channels: tuple[int, ...], style: Style | None = None
     ) -> None:
         """Raises ValueError where the image is too small for so many poolings."""
         super().__init__()
+        style = style or Style()
         side = resolution // 2 ** len(channels)
         if side < 1:
             raise ValueError(
@@ -23,12 +24,7 @@ class ConvNet(nn.Module):
             )
         layers: list[nn.Module] = []
         for inner, outer in zip((in_channels, *channels), channels, strict=False):
-            layers += [
-                nn.Conv2d(inner, outer, 3, padding=1, bias=False),
-                norm_layer(norm, outer),
-                nn.ReLU(inplace=True),
-                nn.AvgPool2d(2),
-            ]
+            layers += [*activated(inner, outer, 3, style, first=not layers), nn.AvgPool2d(2)]
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(channels[-1] * side * side, classes)
 

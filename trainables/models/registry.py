@@ -3,32 +3,64 @@
 import torch
 from torch import nn
 
-from crossarch.trainables.config import ModelConfig
 from crossarch.trainables.data.catalog import Dataset
+from crossarch.trainables.methods.drop_path import drops
+from crossarch.trainables.methods.virtual_shortcut import add_virtual_shortcuts
 from crossarch.trainables.models.convnet import ConvNet
-from crossarch.trainables.models.norm import scaled
-from crossarch.trainables.models.resnet import resnet18
+from crossarch.trainables.models.foreign import torchvision_network
+from crossarch.trainables.models.layers import Style
+from crossarch.trainables.models.norm import make_norm, scaled
+from crossarch.trainables.models.resnet import FORMS, ResNet
+from crossarch.trainables.models.single_branch import PLANS, SingleBranch
+from crossarch.trainables.parts import TORCHVISION, KeepRateConfig, ModelConfig
 
 FREPO_CHANNELS = (128, 256, 512)
 
 
-def build(config: ModelConfig, dataset: Dataset) -> nn.Module:
+def build(config: ModelConfig, dataset: Dataset, keep_rate: KeepRateConfig | None = None) -> nn.Module:
     """The network that `config` describes, for the images and classes of `dataset`, with random weights.
 
-    Raises ValueError where the images are too small for it.
+    With `keep_rate`, its blocks can be dropped: residual blocks always can, others get virtual shortcuts, drawn after
+    all other weights, so that these are the same with and without. Raises ValueError where the images are too small
+    for the network, or a block cannot be bridged.
     """
-    if config.architecture == "convnet":
-        channels = tuple(scaled(count, config.width) for count in config.channels or FREPO_CHANNELS)
-        return ConvNet(dataset.channels, dataset.classes, dataset.resolution, channels, config.norm)
-    return resnet18(
-        dataset.channels, dataset.classes, width=config.width, shortcut=config.shortcut or "original", norm=config.norm
-    )
+    model = build_plain(config, dataset)
+    if keep_rate is None:
+        return model
+    blocks = keep_rate.blocks or (model.droppable if isinstance(model, SingleBranch) else ())
+    if blocks:
+        example = torch.zeros(2, dataset.channels, dataset.resolution, dataset.resolution)
+        add_virtual_shortcuts(model, blocks, example, make_norm(config.norm, config))
+    if not any(drops(model)):
+        raise ValueError(f"keep_rate is given, but {config.architecture} has nothing to drop: name its blocks")
+    return model
+
+
+def build_plain(config: ModelConfig, dataset: Dataset) -> nn.Module:
+    """The network without virtual shortcuts."""
+    channels, classes, resolution = dataset.channels, dataset.classes, dataset.resolution
+    name, width, style = config.architecture, config.width, make_style(config)
+    if name.startswith(TORCHVISION):
+        return torchvision_network(name.removeprefix(TORCHVISION), channels, classes)
+    if name in FORMS:
+        kind = config.shortcut or "original"
+        return ResNet(name, channels, classes, width=width, shortcut_kind=kind, style=style)
+    if name in PLANS:
+        return SingleBranch(PLANS[name], channels, classes, resolution, width=width, style=style)
+    widths = tuple(scaled(count, width) for count in config.channels or FREPO_CHANNELS)
+    return ConvNet(channels, classes, resolution, widths, style)
+
+
+def make_style(config: ModelConfig) -> Style:
+    """What the layers have in common."""
+    first = None if config.first_norm is None else make_norm(config.first_norm, config)
+    return Style(norm=make_norm(config.norm, config), first_norm=first, bias=config.conv_bias)
 
 
 def build_on_meta(config: ModelConfig, dataset: Dataset) -> nn.Module:
-    """As `build`, but with shapes alone: nothing is allocated, no random number drawn."""
+    """As `build_plain`, but with shapes alone: nothing is allocated, no random number drawn."""
     with torch.device("meta"):
-        return build(config, dataset)
+        return build_plain(config, dataset)
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -271,7 +271,7 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="kd.alpha=0.7 epochs=100")
     ] = None,
-    arm: Annotated[str, typer.Option(help="The recipe that the settings change: baseline or full.")] = "baseline",
+    arm: Annotated[str, typer.Option(help="The recipe that the settings change: an arm of Table 1.")] = "baseline",
     budget: Budget = 1.0,
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
@@ -285,6 +285,59 @@ def train(
         _check(chosen)
     root = require_writable(storage)
     raise typer.Exit(_train(chosen, chosen.seeds, root, tracking, address))
+
+
+@app.command()
+def schedules(
+    study: StudyName,
+    smoke: Smoke = False,
+    budget: Budget = 1.0,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = DEFAULT_STORAGE / "figures",
+) -> None:
+    """Draw keep rate and learning rate over the epochs of the study's arms (Figures 5 and 6)."""
+    from crossarch.platform.report.schedules import write_schedules
+
+    for path in write_schedules(_study(study, smoke, budget), require_writable(out)):
+        typer.echo(path)
+
+
+@app.command()
+def overhead(
+    architectures: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Networks beside the ConvNet, which teaches.")
+    ] = "resnet18,alexnet,vgg11,resnet50",
+    width: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Of all networks.")] = 0.125,
+    batch: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Images a step.")] = 10,
+    steps: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Timed steps of a turn.")] = 3,
+    repeats: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Turns of every arm.")] = 51,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the runs for a bare machine, and time none.")] = None,
+) -> None:
+    """Time a training step of every arm of Table 1: what does the method cost?"""
+    from crossarch.platform.report.overhead import export_timed, render_overhead, timed_runs
+    from crossarch.search_spaces.overhead import overhead_study
+    from crossarch.trainables.analysis.overhead import measure, write
+    from crossarch.trainables.batch import find_device
+
+    for file in filter(None, (out, export)):
+        require_writable(file.parent)
+    with refusing():
+        study = overhead_study(architectures.split(","), width, batch)
+        _check(study)
+        if export:
+            export_timed(timed_runs(study), export)
+            return
+        with _console().status("Timing ...") as shown:
+            document = measure(
+                timed_runs(study),
+                steps=steps,
+                repeats=repeats,
+                device=find_device(None),
+                on_network=lambda network: shown.update(f"Timing {network} ..."),
+            )
+    if out:
+        write(document, out)
+    _console().print(render_overhead(document))
 
 
 @ledger_app.command("export")

@@ -29,14 +29,13 @@ def hastened(arm: Arm) -> Arm:
     if arm is BASELINE:
         return arm
     teacher = hastened(arm.teacher) if arm.teacher else None
-    return dataclasses.replace(arm, changes={**arm.changes, **LION_MAXIMUM}, teacher=teacher)
+    return dataclasses.replace(arm.changed(LION_MAXIMUM), teacher=teacher)
 
 
 QUICKSTART = Study(
     name="quickstart",
     question=(
-        "On 10 real digits a class, do deep networks lose to the 3-layer CNN, "
-        "and does the full method close the gap?"
+        "On 10 real digits a class, do deep networks lose to the 3-layer CNN, and does the full method close the gap?"
     ),
     reference="Sec. 4.2 (training on limited real data), in miniature: digits, narrow networks, 1/50 of the epochs",
     base=BASE,

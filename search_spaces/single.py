@@ -3,18 +3,17 @@
 import dataclasses
 from typing import Any
 
-from crossarch.search_spaces.arms import TABLE_1
 from crossarch.search_spaces.quickstart import QUICKSTART
 from crossarch.search_spaces.study import Axis, Changes, Study
 
-ARMS = {arm.name: arm for arm in TABLE_1}
+ARMS = {arm.name: arm for arm in QUICKSTART.arms}
 
 SHARED = ("data", "precision", "engine")
 """What student and teacher have in common: changes to these reach both."""
 
 
 def single_run(arm: str, changes: Changes) -> Study:
-    """The study `train`: quickstart's base in one arm, with `changes` by dotted name.
+    """The study `train`: quickstart in one arm, with `changes` by dotted name.
 
     `kd.teacher.*` names the teacher's settings; the network is `model.architecture`. Raises ValueError for an
     unknown arm or setting.
@@ -25,12 +24,11 @@ def single_run(arm: str, changes: Changes) -> Study:
     seed = own.pop("seed", QUICKSTART.seeds[0])
     shared = {name: own.pop(name) for name in changes if name.partition(".")[0] in SHARED}
     taught = {name.removeprefix("kd.teacher."): own.pop(name) for name in changes if name.startswith("kd.teacher.")}
-    recipe = dataclasses.replace(ARMS[arm], changes={**ARMS[arm].changes, **own}, for_teacher=ARMS[arm].teacher is None)
-    network = own.get("model.architecture", "convnet" if recipe.teacher is None else "resnet18")
+    network = own.get("model.architecture", "convnet" if ARMS[arm].for_teacher else "resnet18")
+    recipe = dataclasses.replace(ARMS[arm].changed(own), for_teacher=ARMS[arm].teacher is None)
     networks = {str(network): {"model.architecture": network}}
     if recipe.teacher is not None:
-        teacher = dataclasses.replace(recipe.teacher, changes={**recipe.teacher.changes, **taught})
-        recipe = dataclasses.replace(recipe, teacher=teacher)
+        recipe = dataclasses.replace(recipe, teacher=recipe.teacher.changed(taught))
         networks = {"teacher": {"model.architecture": "convnet"}, **networks}
     elif taught:
         raise ValueError(f"kd.teacher.{next(iter(taught))} is given, but the arm {arm} has no teacher")

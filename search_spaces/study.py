@@ -16,6 +16,20 @@ from crossarch.trainables.config import RunConfig
 Changes = Mapping[str, Any]
 """New values by dotted name, as `RunConfig.replace` takes them."""
 
+OPTIONAL = ("phases", "keep_rate", "kd")
+"""Parts that some recipes lack."""
+
+
+def merged(*layers: Changes) -> dict[str, Any]:
+    """Changes made one after another: a later one to a whole part undoes the earlier ones to its settings."""
+    changes: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            for undone in [earlier for earlier in changes if f"{earlier}.".startswith(f"{name}.")]:
+                del changes[undone]
+            changes[name] = value
+    return changes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
@@ -30,6 +44,11 @@ class Arm:
     """The recipe of the network that teaches; None where the arm distils no knowledge."""
     for_teacher: bool = True
     """Whether the arm applies to the teacher's architecture: DropPath and distillation do not (Sec. 4.1)."""
+
+    def changed(self, changes: Changes) -> "Arm":
+        """The arm with further `changes`, made after all of its own, those for some networks included."""
+        networks = {name: merged(own, changes) for name, own in self.network_changes.items()}
+        return dataclasses.replace(self, changes=merged(self.changes, changes), network_changes=networks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,23 +144,47 @@ class Study:
         )
 
     def config(self, arm: Arm, cell: tuple[str, ...], seed: int) -> RunConfig:
-        """The configuration of one arm in one cell with one seed. Raises ValueError where it is not allowed."""
-        varied: dict[str, Any] = {}
-        for axis, choice in zip(self.axes, cell, strict=True):
-            varied |= axis.choices[choice]
-        architecture = varied.get("model.architecture", self.base.model.architecture)
-        changes = {"seed": seed, **arm.changes}
-        if str(architecture).startswith("resnet"):  # what is no name is refused with the rest
-            changes["model.shortcut"] = "original"
-        changes |= {**arm.network_changes.get(architecture, {}), **varied, **self.overrides}
+        """The configuration of one arm in one cell with one seed; axes and overrides change only what the arm has.
+
+        Raises ValueError where it is not allowed.
+        """
+        choices = (axis.choices[choice] for axis, choice in zip(self.axes, cell, strict=True))
+        varied = merged(*choices, self.overrides)
+        architecture = str(varied.get("model.architecture", self.base.model.architecture))
+        shortcut = {"model.shortcut": "original"} if architecture.startswith("resnet") else {}
+        recipe = merged({"seed": seed}, shortcut, arm.changes, arm.network_changes.get(architecture, {}))
+        changes = merged(recipe, self.applying(varied, arm, recipe))
         if arm.teacher is None:
             return scale_epochs(self.base.replace(changes), self.budget)
-        student = {name: value for name, value in changes.items() if name.partition(".")[0] != "kd"}
-        teacher = self.config(arm.teacher, self.teaching(cell), seed)
-        distillation = {name: value for name, value in changes.items() if name not in student}
-        return scale_epochs(self.base.replace(student), self.budget).replace(
-            distillation | {"kd.teacher": teacher.to_dict()}
-        )
+        own = {name: value for name, value in changes.items() if name.partition(".")[0] != "kd"}
+        distillation = {name: value for name, value in changes.items() if name not in own}
+        student = scale_epochs(self.base.replace(own), self.budget)
+        try:
+            teacher = self.config(arm.teacher, self.teaching(cell), seed)
+        except ValueError as error:
+            raise ValueError(f"kd.teacher.{error}") from error
+        return student.replace(distillation | {"kd.teacher": teacher.to_dict()})
+
+    def applying(self, varied: Changes, arm: Arm, recipe: Changes) -> Changes:
+        """`varied` less what it changes in optional parts that `arm` has not, `recipe` being its changes to the base.
+
+        So an axis over `kd.alpha` varies the arms that distil and leaves the others, and teachers, as they are. Raises
+        ValueError for a change to whom an arm learns from, which is the arm's own.
+        """
+        for name in varied:
+            if name in ("kd", "kd.teacher") or name.startswith("kd.teacher."):
+                raise ValueError(f"{name} cannot be varied by axis or override: the arm names its teacher")
+
+        def has(part: str) -> bool:
+            for layer in (varied, recipe):
+                if part in layer:
+                    return layer[part] is not None
+            if part == "kd":
+                return arm.teacher is not None
+            return getattr(self.base, part) is not None or any(name.startswith(f"{part}.") for name in recipe)
+
+        absent = {part for part in OPTIONAL if not has(part)}
+        return {name: value for name, value in varied.items() if name in OPTIONAL or name.split(".")[0] not in absent}
 
     def scaled(self, budget: float) -> "Study":
         """The study with every epoch constant times `budget`, under the name `<study>-budget-<budget>`.

@@ -1,6 +1,7 @@
 """The README says what is there."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,42 @@ def test_every_command_of_the_table_exists():
 
     named = set(re.findall(r"^\| `crossarch (\w+)", README, re.M))
     assert named == set(get_command(app).commands)
+
+
+def test_every_arm_it_names_can_be_trained():
+    from crossarch.search_spaces.single import ARMS
+
+    (named,) = re.findall(r"any arm of Table 1 by `--arm`:\n(.+?)\. `", README, re.S)
+    assert re.findall(r"`(\w+)`", named) == list(ARMS)
+
+
+def test_its_example_of_any_network_is_a_run():
+    from crossarch.platform.validation import parse_changes, validate
+    from crossarch.search_spaces.single import single_run
+
+    (command,) = re.findall(r"^crossarch train (--arm .+)$", README, re.M)
+    _, arm, *settings = shlex.split(command)
+    (plan,) = single_run(arm, parse_changes(settings)).expand()
+    config = validate(plan.config.to_dict())
+    assert config.keep_rate is not None
+    assert config.keep_rate.blocks == ("network.features.2", "network.features.3")
+    assert config.kd is not None
+
+
+def test_its_example_of_a_loop_of_ones_own_drops_paths():
+    from crossarch.trainables.methods.drop_path import drops
+
+    (example,) = [code for code in re.findall(r"^```python\n(.+?)^```", README, re.M | re.S) if "set_keep_rate" in code]
+    names: dict[str, object] = {}
+    exec(example, names)  # noqa: S102, our own
+    assert [module.keep_rate for module in drops(names["model"])] == [0.5, 0.5]
+
+
+def test_quickstarts_runs_are_as_many_as_it_says():
+    from crossarch.search_spaces.quickstart import QUICKSTART
+
+    (told,) = re.findall(r"three seeds each, (\d+) runs", README)
+    assert len(list(QUICKSTART.expand())) == int(told)
 
 
 def test_pins_are_exact_and_name_no_registry():

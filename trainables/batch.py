@@ -116,13 +116,15 @@ class Batch:
     def lacking(self) -> set[str]:
         """The runs to train: without a result, or without the weights from which such a run is to learn."""
         lacking: set[str] = set()
-        wanted: set[str] = set()
+        wanted: set[Path] = set()
         for name, config in reversed(self.runs.items()):  # students before their teachers
             outcome = self.recorded(name).get("outcome")
-            forgotten = name in wanted and outcome == "finished" and not self.workplace.weights(config).exists()
+            needed = wanted & {self.workplace.weights(config, which) for which in ("final", "best")}
+            forgotten = outcome == "finished" and not all(path.exists() for path in needed)
             if outcome not in ("finished", "diverged") or forgotten:
                 lacking.add(name)
-                wanted.update([run_id(config.kd.teacher)] if config.kd else [])
+                if config.kd is not None:
+                    wanted.add(self.workplace.weights(config.kd.teacher, config.kd.teacher_weights))
         return lacking
 
     def recorded(self, name: str) -> dict[str, Any]:

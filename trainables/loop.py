@@ -66,16 +66,10 @@ def train(
         batches = torch.randperm(len(images), device=device).split(config.batch_size)
         for index, batch in enumerate(batches):
             set_learning_rate(progress.optimizer, learning_rate(epoch, config, index / len(batches)))
-            augmented = augment(images[batch], config.augmentation.folds, config.augmentation.pool)
-            loss = objective(config, model(augmented), labels[batch], teacher, augmented)
-            progress.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            progress.optimizer.step()
-            losses += loss.detach()
-            progress.steps += 1
+            losses += step(config, progress, images[batch], labels[batch], teacher)
 
         progress.epoch = epoch + 1
-        if progress.epoch % math.ceil(config.epochs / config.test_evaluations) == 0 and config.test_evaluations > 1:
+        if is_tested(progress.epoch, config) and progress.epoch < config.epochs:
             tested = time.perf_counter()
             keep_best(data, progress)
             begun += time.perf_counter() - tested
@@ -89,6 +83,17 @@ def train(
             losses.zero_()
             begun = time.perf_counter()
     return progress
+
+
+def step(config: RunConfig, progress: Progress, images: Tensor, labels: Tensor, teacher: nn.Module | None) -> Tensor:
+    """Augments one batch, (N, C, H, W) and (N,), takes one step of the optimizer on it, and returns its loss."""
+    augmented = augment(images, config.augmentation.folds, config.augmentation.pool)
+    loss = objective(config, progress.model(augmented), labels, teacher, augmented)
+    progress.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    progress.optimizer.step()
+    progress.steps += 1
+    return loss.detach()
 
 
 def training_set(config: RunConfig, data: Images, device: torch.device | str) -> tuple[Tensor, Tensor]:
@@ -107,6 +112,12 @@ def objective(
     with torch.no_grad():
         taught = teacher(augmented)
     return distillation_loss(logits, taught, labels, config.kd.alpha, config.kd.temperature)
+
+
+def is_tested(epoch: int, config: RunConfig) -> bool:
+    """Whether the whole test set is due after `epoch` (from 1): `test_evaluations` times, evenly, last at the end."""
+    count, epochs = min(config.test_evaluations, config.epochs), config.epochs
+    return epoch * count // epochs > (epoch - 1) * count // epochs
 
 
 def keep_best(data: Images, progress: Progress) -> None:

@@ -125,6 +125,12 @@ class KeepRateConfig(Settings):
         default=None,
     )
 
+    def __post_init__(self) -> None:
+        """Raises ValueError also for a list of blocks that is empty or repeats itself."""
+        super().__post_init__()
+        if self.blocks is not None and (not self.blocks or len(set(self.blocks)) < len(self.blocks)):
+            raise ValueError(f"blocks = {self.blocks} must name one block at least, and none twice")
+
 
 NEEDED = {"periodic": ("decay", "warmup", "cosine_period"), "cosine": (), "step": ("decay", "milestone")}
 ALLOWED = {"periodic": NEEDED["periodic"], "cosine": ("warmup",), "step": NEEDED["step"]}

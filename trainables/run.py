@@ -64,7 +64,7 @@ def execute(
             checkpoints=workplace.checkpoints(config),
             on_report=on_report,
         )
-        accuracy, loss = final_test(progress, data)
+        accuracy, loss = final_test(config, progress, data)
         if keep_weights:
             digest = save_for_students(config, progress, workplace)
     except DivergedError as diverged:
@@ -89,13 +89,16 @@ def execute(
     )
 
 
-def final_test(progress: Progress, data: Images) -> tuple[float, float]:
-    """Accuracy in % and loss on the whole test set. Raises DivergedError where the loss is not finite."""
+def final_test(config: RunConfig, progress: Progress, data: Images) -> tuple[float, float]:
+    """Accuracy in % and loss on the whole test set: of several tests the last, and maybe the best.
+
+    Raises DivergedError where the loss is not finite.
+    """
     accuracy, loss = evaluate(progress.model, data.test, data.test_labels)
     if not math.isfinite(loss):
         raise DivergedError(f"the test loss is {loss} after the last epoch", progress)
-    if progress.best_accuracy is not None and accuracy > progress.best_accuracy:
-        progress.best_accuracy, progress.best_weights = accuracy, None
+    if config.test_evaluations > 1 and (progress.best_accuracy is None or accuracy > progress.best_accuracy):
+        progress.best_accuracy, progress.best_weights = accuracy, copy_weights(progress.model)
     return accuracy, loss
 
 

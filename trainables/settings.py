@@ -85,15 +85,21 @@ def _is_finite(value: float) -> bool:
 
 
 def check_kind(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raises ValueError where `value` is a list and the field is not, or the other way round, or no whole number."""
+    """Raises ValueError where `value` is a list and the field is not, or the other way round, or of another kind."""
     kinds = set(typing.get_args(field.type)) - {type(None)} if isinstance(field.type, UnionType) else {field.type}
     lists = [kind for kind in kinds if typing.get_origin(kind) is tuple]
     if bool(lists) != isinstance(value, tuple):
         raise ValueError(f"{field.name} = {value!r} is not {'a list' if lists else 'a single value'}")
     if None in (value if lists else ()):
         raise ValueError(f"{field.name} = {value!r} has an empty entry")
+    single = value if lists else (value,)
+    if bool in kinds and not isinstance(value, bool):
+        raise ValueError(f"{field.name} = {value!r} is neither true nor false")
+    text = str in kinds or any(str in typing.get_args(kind) for kind in lists)
+    if text and any(not isinstance(item, str) for item in single):
+        raise ValueError(f"{field.name} = {value!r} is not {'a list of names' if lists else 'a name'}")
     whole = int in kinds or any(int in typing.get_args(kind) for kind in lists)
-    if whole and any(not isinstance(item, int) for item in (value if lists else (value,))):
+    if whole and any(not isinstance(item, int) for item in single):
         raise ValueError(f"{field.name} = {value!r} is not {'a list of whole numbers' if lists else 'a whole number'}")
 
 

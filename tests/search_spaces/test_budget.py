@@ -2,9 +2,12 @@
 
 import pytest
 
-from crossarch.search_spaces.arms import BASELINE, FULL
+from crossarch.search_spaces.arms import BASELINE, FULL, NO_PERIODICAL_RATE, TABLE_1
 from crossarch.search_spaces.budget import scale_epochs
+from crossarch.search_spaces.profiles import released_code
 from crossarch.search_spaces.quickstart import BASE, QUICKSTART
+from crossarch.trainables.methods.keep_rate import keep_rate
+from crossarch.trainables.methods.learning_rate import learning_rate
 
 BUDGETS = [
     1e-6,
@@ -62,7 +65,58 @@ def test_the_baselines_epochs_are_scaled_too(budget):
     assert scale_epochs(paper(BASELINE), budget).epochs == max(1, round(1000 * budget))
 
 
-@pytest.mark.parametrize("arm", [BASELINE, FULL], ids=lambda arm: arm.name)
+RELEASED = released_code("batch")
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_milestone_stays_in_the_middle(budget):
+    config = scale_epochs(paper(RELEASED["baseline"]), budget)
+    milestone = config.learning_rate.milestone
+    assert config.epochs == max(1, round(1000 * budget))
+    assert abs(milestone - config.epochs / 2) <= 0.5
+    assert learning_rate(milestone - 1, config) == 5e-4
+    if config.epochs > 1:
+        assert learning_rate(config.epochs - 1, config) == 5e-5
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_cosine_warms_up_for_a_tenth_and_for_one_epoch_at_least(budget):
+    config = scale_epochs(paper(RELEASED["without_dp_kd"]), budget)
+    warmup = config.learning_rate.warmup
+    assert config.epochs == max(2, round(1000 * budget))
+    assert 1 <= warmup < config.epochs
+    assert abs(warmup - config.epochs / 10) <= (0.5 if config.epochs >= 5 else 1)
+    assert learning_rate(0, config) == 0
+    assert learning_rate(warmup, config) == 5e-5
+    rates = [learning_rate(epoch, config) for epoch in range(warmup, config.epochs)]
+    assert rates == sorted(rates, reverse=True)
+    assert min(rates) > 0
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_the_released_codes_periods_keep_their_shape(budget):
+    config = scale_epochs(paper(RELEASED["full"]), budget)
+    phases, rate = config.phases, config.learning_rate
+    assert (phases.warmup, phases.stabilization, config.epochs) == tuple(n * phases.period for n in (1, 6, 8))
+    assert rate.cosine_period == 2 * phases.period
+    assert rate.warmup == max(1, round(phases.period / 5)) < rate.cosine_period
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_one_cosine_under_drop_path_ends_with_the_run(budget):
+    config = scale_epochs(paper(FULL.changed(NO_PERIODICAL_RATE)), budget)
+    assert config.epochs == 8 * config.phases.period
+    assert learning_rate(config.epochs // 2, config) == pytest.approx(2.5e-5)
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_the_keep_rate_goes_through_the_same_values(budget):
+    config = scale_epochs(paper(FULL), budget)
+    starts = [keep_rate(period * config.phases.period, config.keep_rate, config.phases) for period in range(8)]
+    assert starts == pytest.approx([1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.8, 0.8])
+
+
+@pytest.mark.parametrize("arm", [*TABLE_1, *RELEASED.arms], ids=lambda arm: arm.name)
 def test_nothing_but_epochs_changes(arm):
     config = paper(arm)
     epochs = {

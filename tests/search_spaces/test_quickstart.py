@@ -3,15 +3,28 @@
 from crossarch.search_spaces.catalog import find
 from crossarch.search_spaces.quickstart import QUICKSTART
 from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.identity import run_id
 
 RUNS = list(QUICKSTART.expand())
 
 
-def test_it_compares_both_arms_on_both_networks_over_three_seeds():
-    cells = [("baseline", ("ConvNet",)), ("baseline", ("ResNet18",)), ("full", ("ResNet18",))]
-    assert [(plan.arm, plan.cell) for plan in RUNS] == [cell for cell in cells for _ in range(3)]
+DEEP = ("ResNet18", "VGG11")
+ARMS = ("baseline", "without_dp_kd", "without_dp", "without_kd", "full")
+
+
+def test_it_compares_five_arms_on_three_networks_over_three_seeds():
+    cells = [(arm, ("ConvNet",)) for arm in ARMS[:2]] + [(arm, (network,)) for arm in ARMS for network in DEEP]
+    found = [(plan.arm, plan.cell) for plan in RUNS]
+    assert sorted(found) == sorted(cells * 3)
+    assert list(dict.fromkeys(arm for arm, _ in found)) == list(ARMS)
+    assert len({run_id(plan.config) for plan in RUNS}) == len(RUNS) == 36
     assert QUICKSTART.seeds == (0, 1, 2)
     assert find("quickstart") is QUICKSTART
+
+
+def test_its_teachers_are_cells_of_its_own():
+    cells = {run_id(plan.config) for plan in RUNS}
+    assert all(run_id(plan.config.kd.teacher) in cells for plan in RUNS if plan.config.kd)
 
 
 def test_it_needs_no_download():
@@ -38,8 +51,10 @@ def test_student_and_teacher_learn_at_one_rate():
     assert all(plan.config.learning_rate == plan.config.kd.teacher.learning_rate for plan in RUNS if plan.config.kd)
 
 
-def test_baseline_augments_once_and_the_full_method_and_its_teacher_twice():
-    assert {(plan.arm, plan.config.augmentation.folds) for plan in RUNS} == {("baseline", 1), ("full", 2)}
+def test_the_baseline_augments_once_and_all_other_arms_twice():
+    assert {(plan.arm, plan.config.augmentation.folds) for plan in RUNS} == {
+        (arm, 1 if arm == "baseline" else 2) for arm in ARMS
+    }
     assert {plan.config.kd.teacher.augmentation.folds for plan in RUNS if plan.config.kd} == {2}
 
 

@@ -5,10 +5,10 @@ import itertools
 
 import pytest
 
-from crossarch.search_spaces.arms import BASELINE, FULL, WITHOUT_DP_KD
+from crossarch.search_spaces.arms import BASELINE, FULL, TABLE_1, WITHOUT_DP_KD
 from crossarch.search_spaces.catalog import STUDIES, find
 from crossarch.search_spaces.quickstart import QUICKSTART
-from crossarch.search_spaces.study import Arm, Axis
+from crossarch.search_spaces.study import Arm, Axis, merged
 from crossarch.trainables.config import flatten
 from crossarch.trainables.identity import run_id
 
@@ -25,7 +25,7 @@ IMAGES = Axis(name="IPC", choices={"1": {"data.images_per_class": 1}, "10": {"da
 
 @pytest.fixture
 def study():
-    """All three arms, over images per class and three networks."""
+    """Three arms, over images per class and three networks."""
     arms = (BASELINE, WITHOUT_DP_KD, FULL)
     return dataclasses.replace(QUICKSTART, arms=arms, axes=(IMAGES, ARCHITECTURES))
 
@@ -101,6 +101,97 @@ def test_an_axis_may_vary_what_an_arm_sets(study):
         assert plan.config.learning_rate.maximum == float(plan.cell[0])
         assert plan.config.learning_rate.decay == 0.8
         assert plan.config.kd.teacher.learning_rate == plan.config.learning_rate
+
+
+HAVE = {
+    "phases.period": ("without_dp_kd", "without_dp", "without_kd", "full"),
+    "keep_rate.minimum": ("without_kd", "full"),
+    "kd.alpha": ("without_dp", "full"),
+}
+"""Parts of a run that not every arm has, and who has them."""
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("phases.period", (250, 500)), ("keep_rate.minimum", (0.3, 0.4)), ("kd.alpha", (0.2, 0.8))]
+)
+def test_an_axis_over_what_some_arms_lack_leaves_those_as_they_are(study, name, values):
+    plain = dataclasses.replace(study, arms=TABLE_1, axes=(ARCHITECTURES,), budget=1.0)
+    axis = Axis(name="varied", choices={str(value): {name: value} for value in values})
+    study = dataclasses.replace(plain, axes=(axis, ARCHITECTURES))
+    unvaried = {(plan.arm, plan.cell, plan.config.seed): plan for plan in plain.expand()}
+    for plan in study.expand():
+        before = unvaried[plan.arm, plan.cell[1:], plan.config.seed].config
+        applies = plan.arm in HAVE[name]
+        assert dict(flatten(plan.config)).get(name) == (float(plan.cell[0]) if applies else None)
+        if not applies:
+            assert run_id(plan.config) == run_id(before)
+        if plan.teacher:  # never distils nor drops paths, but has phases
+            assert plan.config.kd.teacher == plan.teacher.config
+            assert dict(flatten(plan.teacher.config)).get(name) == (
+                float(plan.cell[0]) if name == "phases.period" else None
+            )
+
+
+def test_runs_that_an_axis_leaves_as_they_are_coincide(study):
+    axis = Axis(name="alpha", choices={"low": {"kd.alpha": 0.2}, "high": {"kd.alpha": 0.8}})
+    study = dataclasses.replace(study, arms=TABLE_1, axes=(axis, ARCHITECTURES))
+    runs = [(plan.arm, run_id(plan.config)) for plan in study.expand((0,))]
+    assert {arm: len({identity for name, identity in runs if name == arm}) for arm, _ in runs} == {
+        "baseline": 3,
+        "without_dp_kd": 3,
+        "without_dp": 4,
+        "without_kd": 2,
+        "full": 4,
+    }
+
+
+def test_overrides_too_change_only_what_an_arm_has(study):
+    study = dataclasses.replace(study, overrides={"keep_rate.final": 0.9})
+    rates = {plan.arm: plan.config.keep_rate for plan in study.expand()}
+    assert (rates["baseline"], rates["without_dp_kd"]) == (None, None)
+    assert rates["full"].final == 0.9
+
+
+def test_an_axis_may_switch_drop_path_off_and_on(study):
+    on = {"keep_rate": {"minimum": 0.4, "final": 0.7, "decay": 0.2}}
+    switch = Axis(name="DropPath", choices={"off": {"keep_rate": None}, "on": on})
+    lowest = Axis(name="lowest", choices={"0.3": {"keep_rate.minimum": 0.3}})
+    deep = Axis(name="architecture", choices={"ResNet18": {"model.architecture": "resnet18"}})
+    study = dataclasses.replace(study, arms=(WITHOUT_DP_KD,), axes=(lowest, switch, deep), teacher="ResNet18")
+    off, on = (plan.config.keep_rate for plan in study.expand((0,)))
+    assert off is None
+    assert (on.minimum, on.final, on.decay) == (0.4, 0.7, 0.2)  # the later axis sets the whole part anew
+    study = dataclasses.replace(study, axes=(switch, lowest, deep))
+    off, on = (plan.config.keep_rate for plan in study.expand((0,)))
+    assert off is None
+    assert (on.minimum, on.final, on.decay) == (0.3, 0.7, 0.2)
+
+
+@pytest.mark.parametrize("name", ["kd", "kd.teacher", "kd.teacher.epochs"])
+def test_an_axis_cannot_change_whom_an_arm_learns_from(study, name):
+    axis = Axis(name="odd", choices={"odd": {name: None}})
+    with pytest.raises(ValueError, match=rf"^{name} cannot be varied by axis or override: the arm names its teacher$"):
+        list(dataclasses.replace(study, axes=(axis, ARCHITECTURES)).expand())
+
+
+def test_an_axis_may_choose_the_teachers_weights(study):
+    axis = Axis(name="teacher", choices={"final": {}, "best": {"kd.teacher_weights": "best", "test_evaluations": 11}})
+    study = dataclasses.replace(study, arms=(BASELINE, FULL), axes=(axis, ARCHITECTURES))
+    assert {plan.config.kd.teacher_weights for plan in study.expand() if plan.cell[0] == "best" and plan.config.kd} == {
+        "best"
+    }
+
+
+def test_a_change_to_a_whole_part_undoes_earlier_ones_to_its_settings():
+    layers = ({"kd.alpha": 1, "kd.temperature": 2, "kdx": 3}, {"kd": {"alpha": 4}}, {"kd.temperature": 5})
+    assert list(merged(*layers).items()) == [("kdx", 3), ("kd", {"alpha": 4}), ("kd.temperature", 5)]
+    assert merged({"kd": None}, {"kd.alpha": 1}) == {"kd": None, "kd.alpha": 1}
+
+
+def test_what_is_wrong_with_a_teacher_is_said_to_be_the_teachers(study):
+    wrong = dataclasses.replace(FULL, teacher=WITHOUT_DP_KD.changed({"epochs": 0}))
+    with pytest.raises(ValueError, match=r"^kd\.teacher\.epochs = 0 is outside"):
+        list(dataclasses.replace(study, arms=(wrong,)).expand())
 
 
 def test_the_budget_scales_every_run_and_teacher_once(study):

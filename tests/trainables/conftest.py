@@ -68,6 +68,8 @@ def assert_same() -> Callable[[Progress, Progress], None]:
 
     def check(one: Progress, other: Progress) -> None:
         assert (one.epoch, one.steps, one.curve) == (other.epoch, other.steps, other.curve)
+        assert one.best_accuracy == other.best_accuracy
+        assert_equal(one.best_weights, other.best_weights, "best")
         assert_equal(one.model.state_dict(), other.model.state_dict(), "model")
         assert_equal(one.optimizer.state_dict(), other.optimizer.state_dict(), "optimizer")
 

@@ -16,6 +16,7 @@ from crossarch.trainables.checkpoint import (
     Checkpoints,
     Progress,
     capture,
+    copy_weights,
     load_weights,
     reinstate,
     save_weights,
@@ -159,6 +160,7 @@ def test_what_was_captured_is_reinstated_counters_and_times_included() -> None:
     first.epoch, first.steps, first.training_seconds = 7, 14, 100.0
     first.curve = [Point(epoch=7, train_loss=1.0, learning_rate=0.1, keep_rate=1.0)]
     first.begun = time.perf_counter() - 1000
+    first.best_accuracy, first.best_weights = 61.5, copy_weights(first.model)
 
     reinstate(second, capture(first))
 
@@ -166,6 +168,9 @@ def test_what_was_captured_is_reinstated_counters_and_times_included() -> None:
     assert second.training_seconds == 100
     assert second.device_seconds == pytest.approx(1000, abs=10)
     assert second.curve == first.curve
+    assert second.best_accuracy == 61.5
+    assert second.best_weights is not None
+    assert weights_digest(second.best_weights) == weights_digest(first.best_weights)
     assert weights_digest(second.model.state_dict()) == weights_digest(first.model.state_dict())
 
 
@@ -231,7 +236,7 @@ def test_the_digest_sees_values_and_names_but_not_the_layout_in_memory() -> None
 
 def test_weights_come_back_with_their_digest(tmp_path: Path) -> None:
     first, second = fresh(PLAIN).model, fresh(PLAIN).model
-    saved = save_weights(first, tmp_path / "deep" / "weights.pt")
+    saved = save_weights(copy_weights(first), tmp_path / "deep" / "weights.pt")
 
     assert load_weights(second, tmp_path / "deep" / "weights.pt") == saved == weights_digest(first.state_dict())
     assert weights_digest(second.state_dict()) == saved
@@ -240,6 +245,6 @@ def test_weights_come_back_with_their_digest(tmp_path: Path) -> None:
 def test_weights_that_are_missing_or_another_network_s_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load_weights(fresh(PLAIN).model, tmp_path / "absent.pt")
-    save_weights(fresh(PLAIN).model, tmp_path / "weights.pt")
+    save_weights(copy_weights(fresh(PLAIN).model), tmp_path / "weights.pt")
     with pytest.raises(RuntimeError, match="state_dict"):
         load_weights(fresh(STUDENT).model, tmp_path / "weights.pt")

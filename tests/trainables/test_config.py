@@ -19,6 +19,9 @@ PARTS_BY_NAME[RunConfig] = ""
 
 UNITLESS_INTEGERS = {"seed"}
 
+OPEN = {"model.architecture", "keep_rate.blocks"}
+"""Names that only their part, or the network itself, can judge: torchvision's networks, and modules of a network."""
+
 PAPER = dataclasses.replace(QUICKSTART, budget=1.0)
 """The paper's epochs: W = T = 500, S = 3000, N = 4000."""
 
@@ -95,7 +98,9 @@ def test_every_plain_field_is_bounded(part, field):
     if numeric:
         assert rules["low"] is not None or rules["above"] is not None
     elif str in kinds(part, field):
-        assert rules["choices"]
+        assert bool(rules["choices"]) == (f"{PARTS_BY_NAME[part]}.{field.name}" not in OPEN)
+    else:
+        assert kinds(part, field) <= {bool, type(None), *PARTS_BY_NAME}
 
 
 @pytest.mark.parametrize(("part", "field", "allowed", "refused"), list(bounds()))
@@ -126,79 +131,6 @@ def test_every_choice_is_allowed_and_no_other(part, field):
             ValueError, match=f"^{field.name} = 'nonsense' is not one of {field.metadata['choices'][0]}"
         ):
             check(field, "nonsense")
-
-
-REFUSED = [
-    ("kd.alpha", -0.01, r"kd.alpha = -0.01 is outside \[0, 1\]"),
-    ("kd.alpha", 1.01, r"kd.alpha = 1.01 is outside \[0, 1\]"),
-    ("kd.temperature", 0, r"kd.temperature = 0 is outside \(0, inf\)"),
-    ("kd.temperature", -1.5, r"kd.temperature = -1.5 is outside \(0, inf\)"),
-    ("keep_rate.minimum", 0.0, r"keep_rate.minimum = 0.0 is outside \(0, 1\]"),
-    ("keep_rate.minimum", 1.1, r"keep_rate.minimum = 1.1 is outside \(0, 1\]"),
-    ("keep_rate.final", 0, r"keep_rate.final = 0 is outside \(0, 1\]"),
-    ("augmentation.folds", 7, r"augmentation.folds = 7 is outside \[0, 6\]"),
-    ("augmentation.folds", -1, r"augmentation.folds = -1 is outside \[0, 6\]"),
-    ("augmentation.folds", 6, "augmentation.folds = 6 is more than the 5 operations of the pool"),
-    ("augmentation.pool", ("crop", "crop"), "augmentation.pool .* twice"),
-    ("augmentation.pool", ("blur",), "augmentation.pool = 'blur' is not one of color"),
-    ("phases.stabilization", 500, "phases.stabilization = 500 must come after warmup = 500"),
-    ("epochs", 6001, "epochs = 6001 is more than twice phases.stabilization = 3000"),
-    ("epochs", -5, r"epochs = -5 is outside \[1, inf\)"),
-    ("epochs", "many", r"epochs = 'many' is not a number in \[1, inf\)"),
-    ("epochs", 10.5, "epochs = 10.5 is not a whole number"),
-    ("epochs", (10, 20), r"epochs = \(10, 20\) is not a single value"),
-    ("model.channels", 8, "model.channels = 8 is not a list"),
-    ("model.channels", (8.5,), r"model.channels = \(8.5,\) is not a list of whole numbers"),
-    ("augmentation.pool", "crop", "augmentation.pool = 'crop' is not a list"),
-    ("learning_rate.cosine_period", 50, "learning_rate.cosine_period = 50 must be greater than warmup = 50"),
-    ("learning_rate.schedule", "cosine", "learning_rate.decay = 0.8, but the cosine schedule does not use it"),
-    ("learning_rate.decay", None, "learning_rate.decay = None, but the periodic schedule needs it"),
-    ("model.architecture", "resnet81", "model.architecture = 'resnet81' is not one of convnet"),
-    ("model.architecture", "convnet", "model.shortcut = 'improved', but convnet has no residual blocks"),
-    ("model.shortcut", None, "model.shortcut = None, but resnet18 needs"),
-    ("model.channels", (8,), r"model.channels = \(8,\) is for a convnet"),
-    ("data.dataset", "imagenet", "data.dataset = 'imagenet' is not one of digits"),
-    ("data.images_per_class", 99, "data.images_per_class = 99 is more than the 98"),
-    ("data.images_per_class", 9, "kd.teacher.data must be the student's data"),
-    ("kd.teacher.seed", 1, "kd.teacher.seed must be the student's seed"),
-    ("kd.teacher.epochs", 0, r"kd.teacher.epochs = 0 is outside \[1, inf\)"),
-    ("phases", None, "phases = None, but keep_rate"),
-    ("data", None, "data = None, but a run needs it"),
-    ("data", 3, "data = 3 is not allowed"),
-    ("kd", 0.5, "kd = 0.5 is not allowed"),
-    ("precision", "float16", "precision = 'float16' is not one of float32"),
-]
-
-
-@pytest.mark.parametrize(("name", "value", "sentence"), REFUSED)
-def test_what_is_not_allowed_is_refused_in_a_sentence_that_names_the_key(name, value, sentence):
-    with pytest.raises(ValueError, match=f"^{sentence}") as refusal:
-        full().replace({name: value})
-    assert "\n" not in str(refusal.value)
-
-
-def test_phases_come_only_with_a_schedule_that_uses_them():
-    with pytest.raises(ValueError, match="phases is given, but neither"):
-        baseline().replace({"phases": {"warmup": 5, "period": 5, "stabilization": 30}})
-    teacher = full().kd.teacher
-    with pytest.raises(ValueError, match="too shallow for DropPath"):
-        teacher.replace({"keep_rate": {}})
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("alpha", "^alpha is unknown; known here: augmentation, .*kd"),
-        ("kd.alfa", "^kd.alfa is unknown; known here: alpha, teacher, temperature$"),
-        ("kd.teacher.kd.alfa", "^kd.teacher.kd.alfa is unknown"),
-        ("epochs.many", "^epochs.many is unknown: epochs is not a part"),
-        ("nonsense.alpha", "^nonsense.alpha is unknown"),
-        ("data.kd.alpha", "^data.kd is unknown"),
-    ],
-)
-def test_unknown_names_are_refused_by_name(name, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        full().replace({name: 1})
 
 
 NEEDED = [parameter for parameter in FIELDS if parameter.values[1].default is dataclasses.MISSING]
@@ -275,7 +207,7 @@ def test_flat_names_are_those_every_room_uses():
     names = [name for name, _ in flatten(full())]
     assert {"keep_rate.minimum", "kd.alpha", "kd.temperature", "augmentation.folds"} < set(names)
     assert len(names) == len(set(names))
-    assert not [name for name in names if "teacher" in name]
+    assert not [name for name in names if "kd.teacher." in name]
     changed = full().replace({name: value for name, value in flatten(full()) if name != "seed"})
     assert changed == full()
 

@@ -45,6 +45,8 @@ def forced(config, name, value):
 
 def another(value):
     """A value of the same type that is not `value`."""
+    if isinstance(value, bool):
+        return not value
     if isinstance(value, tuple):
         return value[::-1]
     return f"{value}2" if isinstance(value, str) else 7 if value is None else value * 1.5 + 1
@@ -60,7 +62,7 @@ def second_dataset(monkeypatch):
 
 
 def test_leaves_are_all_there_are():
-    own = {name for name, _ in LEAVES if "teacher" not in name}
+    own = {name for name, _ in LEAVES if not name.startswith("kd.teacher.")}
     declared = {
         f"{part}.{field.name}"
         for part in PARTS
@@ -68,6 +70,8 @@ def test_leaves_are_all_there_are():
         if part != "teacher" and field.name != "teacher"
     } | {field.name for field in dataclasses.fields(RunConfig) if field.name not in {*PARTS, "seed"}}
     assert own == declared
+    added = {"model.first_norm", "model.conv_bias", "keep_rate.blocks", "learning_rate.granularity", "test_evaluations"}
+    assert added | {"kd.teacher_weights", "learning_rate.milestone"} < own
     assert {"kd.teacher.epochs", "kd.teacher.phases.period", "kd.teacher.model.width"} < {name for name, _ in LEAVES}
 
 

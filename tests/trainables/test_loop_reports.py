@@ -30,7 +30,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, few: Images) -> Images:
     small = dataclasses.replace(
         few, train=few.train[:, :, :2, :2], test=few.test[:5, :, :2, :2], test_labels=few.test_labels[:5]
     )
-    monkeypatch.setattr(loop, "build", lambda config, dataset: nn.Sequential(nn.Flatten(), nn.Linear(4, 10)))
+    monkeypatch.setattr(loop, "build", lambda *described: nn.Sequential(nn.Flatten(), nn.Linear(4, 10)))
     return small
 
 

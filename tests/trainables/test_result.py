@@ -17,6 +17,7 @@ RESULT = RunResult(
     outcome="finished",
     test_accuracy=61.25,
     test_loss=1.5,
+    best_test_accuracy=62.5,
     curve=(
         Point(epoch=1, train_loss=2.3, learning_rate=0.0, keep_rate=1.0),
         Point(

@@ -22,9 +22,9 @@ def torchvision_network(name: str, in_channels: int, classes: int) -> nn.Module:
 
     Its blocks have torchvision's names, behind `network.` for grey images. Raises ValueError for an unknown name.
     """
-    from torchvision.models import get_model, list_models  # slow, and not on every machine
+    from torchvision import models  # slow, and not on every machine
 
-    if name not in list_models():
-        raise ValueError(f"model.architecture = 'torchvision:{name}' is unknown to torchvision")
-    network: nn.Module = get_model(name, weights=None, num_classes=classes)
+    if name not in models.list_models(module=models):  # no detectors, no segmenters
+        raise ValueError(f"model.architecture = 'torchvision:{name}' is no classifier of torchvision's")
+    network: nn.Module = models.get_model(name, weights=None, num_classes=classes)
     return network if in_channels == COLOURS else Coloured(network)

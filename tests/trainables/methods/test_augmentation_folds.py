@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossarch.trainables.config import AUGMENTATIONS
 from crossarch.trainables.methods.augmentation import OPERATIONS, augment
+from crossarch.trainables.parts import AUGMENTATIONS
 
 
 @pytest.fixture

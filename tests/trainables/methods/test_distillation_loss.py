@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
+from settings import PLAIN, STUDENT
+from torch import nn
 
+from crossarch.trainables.loop import objective
 from crossarch.trainables.methods.distillation_loss import distillation_loss
 
 
@@ -70,6 +73,60 @@ def test_alpha_of_nothing_is_cross_entropy(temperature: float) -> None:
     assert float(distillation_loss(student, logits(1), TARGET, 0.0, temperature)) == pytest.approx(
         float(F.cross_entropy(student, TARGET)), rel=1e-12
     )
+
+
+def soft_labels(temperature: float = 0.3) -> torch.Tensor:
+    """Learned labels as FRePo's become probabilities: softmax(y / t) (notes)."""
+    return (logits(2) / temperature).softmax(1)
+
+
+LABELS = {"hard": TARGET, "soft": soft_labels()}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+@pytest.mark.parametrize(("alpha", "temperature"), [(0.0, 1.5), (0.5, 1.5), (1.0, 4.0), (0.8, 0.7)])
+def test_is_eq_2_written_out(labels: torch.Tensor, alpha: float, temperature: float) -> None:
+    """Sums over classes and samples, without any of torch's losses."""
+    student, teacher = logits(0), logits(1)
+    expected = 0.0
+    for z, taught, label in zip(student, teacher, labels, strict=True):
+        p, q = (taught / temperature).softmax(0), (z / temperature).softmax(0)
+        divergence = sum(float(a) * (math.log(a) - math.log(b)) for a, b in zip(p, q, strict=True))
+        log_odds = z - z.exp().sum().log()
+        entropy = -float(log_odds[label] if label.dim() == 0 else (label * log_odds).sum())
+        expected += (alpha * temperature**2 * divergence + (1 - alpha) * entropy) / len(student)
+
+    assert float(distillation_loss(student, teacher, labels, alpha, temperature)) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_gradient_is_the_numerical_one_in_double_precision(labels: torch.Tensor, alpha: float) -> None:
+    student, teacher = logits(0).requires_grad_(), logits(1)
+
+    assert torch.autograd.gradcheck(lambda z: distillation_loss(z, teacher, labels, alpha, 1.5), (student,))
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+def test_gradient_is_tau_and_probabilities_worked_by_hand(labels: torch.Tensor) -> None:
+    """alpha tau (softmax(z / tau) - softmax(teacher / tau)) + (1 - alpha) (softmax(z) - y), over the batch's size."""
+    alpha, tau, student, teacher = 0.3, 2.0, logits(0).requires_grad_(), logits(1)
+    distillation_loss(student, teacher, labels, alpha, tau).backward()
+    z = student.detach()
+    target = labels if labels.dim() == 2 else F.one_hot(labels, 5)
+
+    by_hand = alpha * tau * ((z / tau).softmax(1) - (teacher / tau).softmax(1)) + (1 - alpha) * (z.softmax(1) - target)
+    torch.testing.assert_close(student.grad, by_hand / len(z), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+def test_the_loop_s_objective_takes_both_kinds_of_labels(labels: torch.Tensor) -> None:
+    taught = logits(1)
+    with_teacher = objective(STUDENT, logits(0), labels, nn.Identity(), taught)
+    without = objective(PLAIN, logits(0), labels, None, taught)
+
+    assert float(with_teacher) == float(distillation_loss(logits(0), taught, labels, 0.5, 1.5))
+    assert float(without) == float(F.cross_entropy(logits(0), labels))
 
 
 def test_targets_may_be_probabilities() -> None:

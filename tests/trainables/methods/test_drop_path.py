@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from settings import SETTINGS, STUDENT
+from settings import DEEP, PATHS, PLAIN, SETTINGS, STUDENT, make
 from torch import Tensor, nn
 
 from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.methods.drop_path import DropPath, drop_path, drop_paths, pop_observed, set_keep_rate
+from crossarch.trainables.methods.drop_path import DropPath, drop_path, drops, pop_observed, set_keep_rate
 from crossarch.trainables.methods.keep_rate import keep_rate
 from crossarch.trainables.models.registry import build
 
@@ -69,6 +69,10 @@ def test_evaluation_is_the_identity_at_any_rate() -> None:
 WITH_DROP_PATH = [name for name, config in SETTINGS.items() if config.keep_rate is not None]
 
 
+def test_every_deep_network_is_among_those_with_drop_path() -> None:
+    assert {SETTINGS[name].model.architecture for name in WITH_DROP_PATH} == set(DEEP)
+
+
 @pytest.mark.parametrize("name", WITH_DROP_PATH)
 def test_acts_through_config_and_set_keep_rate_as_in_the_loop(name: str) -> None:
     """Also holds the test itself to account: with a set_keep_rate that sets nothing, its condition is not met."""
@@ -83,7 +87,7 @@ def changes_training_output(name: str, set_rate: Callable[[nn.Module, float], No
     assert max(rates) == 1
     assert min(rates) < 1
     torch.manual_seed(0)
-    model = build(config.model, DATASETS["digits"]).train()
+    model = build(config.model, DATASETS["digits"], config.keep_rate).train()
     images = torch.randn(16, 1, 32, 32)
 
     def output(rate: float) -> Tensor:
@@ -95,9 +99,38 @@ def changes_training_output(name: str, set_rate: Callable[[nn.Module, float], No
     return not torch.equal(output(max(rates)), output(min(rates)))
 
 
-def test_resnet18_has_one_in_each_of_its_eight_blocks_and_the_convnet_none() -> None:
-    assert len(list(drop_paths(build(STUDENT.model, DATASETS["digits"])))) == 8
-    assert not list(drop_paths(build(SETTINGS["convnet-batch-baseline"].model, DATASETS["digits"])))
+@pytest.mark.parametrize("network", DEEP)
+def test_every_block_of_the_notes_draws_once_for_each_sample(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, ...]] = []
+    bernoulli = torch.bernoulli
+    monkeypatch.setattr(torch, "bernoulli", lambda rates: sizes.append(rates.shape) or bernoulli(rates))
+    config = make(network, "instance", "full")
+    model = build(config.model, DATASETS["digits"], config.keep_rate).train()
+    set_keep_rate(model, 0.5)
+
+    model(torch.randn(7, 1, 32, 32))
+
+    assert sizes == [(7,)] * PATHS[network]
+    assert len(list(drops(model))) == PATHS[network]
+
+
+def test_the_convnet_has_nothing_to_drop() -> None:
+    assert not list(drops(build(PLAIN.model, DATASETS["digits"])))
+
+
+@pytest.mark.parametrize("network", DEEP)
+@pytest.mark.parametrize("p", [0.5, 0.8])
+def test_observed_share_of_a_network_is_within_binomial_bounds(network: str, p: float) -> None:
+    torch.manual_seed(0)
+    config = make(network, "batch", "full")
+    model = build(config.model, DATASETS["digits"], config.keep_rate).train()
+    set_keep_rate(model, p)
+    with torch.no_grad():
+        model(torch.randn(400, 1, 32, 32))
+
+    drawn = 400 * PATHS[network]
+    assert sum(module.drawn for module in drops(model)) == drawn
+    assert pop_observed(model) == pytest.approx(p, abs=SIGMAS * math.sqrt(p * (1 - p) / drawn))
 
 
 def test_dropping_every_path_leaves_the_shortcuts_alone() -> None:

@@ -8,6 +8,7 @@ from crossarch.trainables.config import OptimizerConfig
 from crossarch.trainables.methods.optimizer import make_optimizer, set_learning_rate
 
 LION = OptimizerConfig(name="lion", beta1=0.95, beta2=0.98, weight_decay=0.2)
+SGD = OptimizerConfig(name="sgd", beta1=0.9, weight_decay=0.2)
 ADAMW = OptimizerConfig(name="adamw", beta1=0.9, beta2=0.999, weight_decay=0.2)
 
 
@@ -61,7 +62,31 @@ def test_adamw_is_torch_s_and_a_first_step_worked_by_hand() -> None:
     assert step(model, optimizer, 0.5) == pytest.approx([1 - 0.1 * 0.2 - 0.1 * 0.5 / (0.5 + 1e-8)], rel=1e-14)
 
 
-@pytest.mark.parametrize("config", [LION, ADAMW])
+def test_sgd_is_three_steps_worked_by_hand() -> None:
+    """g += wd p; m = b1 m + g, at first g itself; p -= lr m: the decay is coupled, it goes through the momentum."""
+    model = scalars(1.0, -2.0)
+    optimizer = make_optimizer(model, SGD)
+    set_learning_rate(optimizer, 0.1)
+
+    assert type(optimizer) is torch.optim.SGD
+    # m = 0.5 + 0.2 * 1 = 0.7 and -1 + 0.2 * -2 = -1.4
+    assert step(model, optimizer, 0.5, -1.0) == pytest.approx([1 - 0.07, -2 + 0.14], rel=1e-14)
+    # m = 0.9 * 0.7 + (-0.1 + 0.2 * 0.93) = 0.716 and 0.9 * -1.4 + (-1 + 0.2 * -1.86) = -2.632
+    assert step(model, optimizer, -0.1, -1.0) == pytest.approx([0.93 - 0.0716, -1.86 + 0.2632], rel=1e-14)
+    # m = 0.9 * 0.716 + 0.2 * 0.8584 = 0.81608 and 0.9 * -2.632 + 0.2 * -1.5968 = -2.68816
+    assert step(model, optimizer, 0.0, 0.0) == pytest.approx([0.8584 - 0.081608, -1.5968 + 0.268816], rel=1e-14)
+
+
+def test_sgd_without_momentum_is_gradient_descent() -> None:
+    model = scalars(1.0)
+    optimizer = make_optimizer(model, OptimizerConfig(name="sgd", beta1=0.0, weight_decay=0.0))
+    set_learning_rate(optimizer, 0.1)
+
+    assert step(model, optimizer, 0.5) == pytest.approx([0.95])
+    assert step(model, optimizer, -0.5) == pytest.approx([1.0])
+
+
+@pytest.mark.parametrize("config", [LION, ADAMW, SGD])
 def test_the_learning_rate_reaches_every_group(config: OptimizerConfig) -> None:
     model = scalars(1.0, 1.0)
     optimizer = make_optimizer(nn.ParameterList([model[0]]), config)  # type: ignore[index]

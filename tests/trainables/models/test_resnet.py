@@ -1,14 +1,17 @@
-"""ResNet18: parameters counted by hand, and what each shortcut sees of its input."""
+"""ResNet18 and ResNet50: parameters counted by hand, and what each shortcut sees of its input."""
 
 import dataclasses
 import itertools
 
 import pytest
 import torch
+from torch import nn
 
-from crossarch.trainables.config import ModelConfig
+from crossarch.trainables.config import KeepRateConfig, ModelConfig
 from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.models.registry import build, parameter_count
+from crossarch.trainables.models.layers import Style
+from crossarch.trainables.models.norm import make_norm
+from crossarch.trainables.models.registry import build, build_on_meta, parameter_count
 from crossarch.trainables.models.resnet import shortcut
 
 CIFAR10 = dataclasses.replace(DATASETS["digits"], channels=3, classes=10, resolution=32)
@@ -38,6 +41,65 @@ def test_parameters_are_those_counted_by_hand_with_either_shortcut(kind: str, no
     assert parameter_count(model) == by_hand(64, 128, 256, 512) == 11_173_962
 
 
+def bottlenecks_by_hand(inner: int, narrow: int, outer: int, count: int) -> int:
+    """Parameters of a ResNet50's stage.
+
+    A bottleneck has a 1x1, a 3x3 and a 1x1 convolution, each with a norm; the first of a stage has also a 1x1
+    convolution with a norm for its shortcut. No convolution has a bias.
+    """
+    middle = narrow * narrow * 9 + 2 * narrow
+    last = narrow * outer + 2 * outer
+    first = inner * narrow + 2 * narrow
+    later = outer * narrow + 2 * narrow
+    shortcut = inner * outer + 2 * outer
+    return first + (count - 1) * later + count * (middle + last) + shortcut
+
+
+def resnet50_by_hand(width: float = 1, classes: int = 10) -> int:
+    a, b, c, d = (round(channels * width) for channels in (64, 128, 256, 512))
+    stem = 3 * a * 9 + 2 * a
+    stage1 = bottlenecks_by_hand(a, a, 4 * a, 3)
+    stage2 = bottlenecks_by_hand(4 * a, b, 4 * b, 4)
+    stage3 = bottlenecks_by_hand(4 * b, c, 4 * c, 6)
+    stage4 = bottlenecks_by_hand(4 * c, d, 4 * d, 3)
+    return stem + stage1 + stage2 + stage3 + stage4 + 4 * d * classes + classes
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("kind", ["original", "improved"])
+def test_resnet50_has_the_parameters_counted_by_hand_with_either_shortcut(kind: str, norm: str) -> None:
+    config = ModelConfig(architecture="resnet50", shortcut=kind, norm=norm)
+
+    assert parameter_count(build_on_meta(config, CIFAR10)) == resnet50_by_hand() == 23_520_842
+
+
+@pytest.mark.parametrize(("width", "classes"), [(0.125, 10), (1, 200)])
+def test_resnet50_s_width_and_classes_change_what_they_must(width: float, classes: int) -> None:
+    config = ModelConfig(architecture="resnet50", shortcut="original", width=width)
+    dataset = dataclasses.replace(CIFAR10, classes=classes, resolution=64)
+
+    assert parameter_count(build_on_meta(config, dataset)) == resnet50_by_hand(width, classes)
+
+
+@pytest.mark.parametrize("kind", ["original", "improved"])
+def test_resnet50_s_stride_is_its_3x3_convolution_s(kind: str) -> None:
+    """Three blocks of 16, each the first of its stage, and none of its 1x1 convolutions throws pixels away."""
+    model = build_on_meta(ModelConfig(architecture="resnet50", shortcut=kind), CIFAR10)
+    layers = [layer for block in model.blocks for layer in block.main if isinstance(layer, nn.Conv2d)]
+    strided = [index for index, layer in enumerate(layers) if layer.stride != (1, 1)]
+
+    assert [layer.kernel_size[0] for layer in layers] == [1, 3, 1] * 16
+    assert strided == [3 * block + 1 for block in (3, 3 + 4, 3 + 4 + 6)]
+
+
+def test_droppable_networks_are_the_plain_ones() -> None:
+    """Residual blocks need no shortcut beside their own."""
+    for network in ("resnet18", "resnet50"):
+        config = ModelConfig(architecture=network, shortcut="improved", width=1 / 32)
+        plain, droppable = build(config, CIFAR10), build(config, CIFAR10, KeepRateConfig())
+        assert list(plain.state_dict()) == list(droppable.state_dict())
+
+
 def test_the_width_multiplies_every_channel_count() -> None:
     model = build(ModelConfig(architecture="resnet18", shortcut="original", width=0.125), CIFAR10)
 
@@ -64,7 +126,8 @@ def test_resolution_halves_three_times() -> None:
 @pytest.mark.parametrize("kind", ["original", "improved"])
 def test_the_improved_shortcut_sees_every_pixel_and_the_original_one_in_four(kind: str, norm: str) -> None:
     torch.manual_seed(0)
-    layer = shortcut(3, 6, 2, kind, norm).eval()
+    style = Style(norm=make_norm(norm, ModelConfig(architecture="convnet")))
+    layer = shortcut(3, 6, 2, kind, style).eval()
     image = torch.randn(1, 3, 4, 4)
     before = layer(image)
     seen = set()
@@ -83,7 +146,7 @@ def test_the_improved_shortcut_sees_every_pixel_and_the_original_one_in_four(kin
 def test_a_shortcut_between_equal_shapes_is_the_identity(kind: str) -> None:
     images = torch.randn(2, 4, 8, 8)
 
-    assert shortcut(4, 4, 1, kind, "batch")(images) is images
+    assert shortcut(4, 4, 1, kind, Style())(images) is images
 
 
 def test_the_configuration_chooses_the_shortcut() -> None:

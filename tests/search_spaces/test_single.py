@@ -1,0 +1,68 @@
+"""A run of one's own: what the user says is what is trained."""
+
+import pytest
+
+from crossarch.search_spaces.arms import TABLE_1
+from crossarch.search_spaces.quickstart import QUICKSTART
+from crossarch.search_spaces.single import single_run
+
+
+def only(arm, changes):
+    """The one run of the study."""
+    (plan,) = single_run(arm, changes).expand()
+    return plan.config
+
+
+@pytest.mark.parametrize("arm", TABLE_1, ids=lambda arm: arm.name)
+def test_every_arm_of_table_1_has_a_network_to_start_with(arm):
+    config = only(arm.name, {})
+    assert config.model.architecture == ("convnet" if arm.for_teacher else "resnet18")
+    assert config.seed == 0
+    if config.kd:
+        assert config.kd.teacher.model.architecture == "convnet"
+
+
+@pytest.mark.parametrize("arm", TABLE_1, ids=lambda arm: arm.name)
+@pytest.mark.parametrize("shortcut", ["original", "improved"])
+def test_the_users_shortcut_is_the_last_word(arm, shortcut):
+    assert only(arm.name, {"model.architecture": "resnet18", "model.shortcut": shortcut}).model.shortcut == shortcut
+
+
+def test_a_run_that_changes_nothing_is_quickstarts():
+    quickstart = {(plan.arm, plan.cell, plan.config.seed): plan.config for plan in QUICKSTART.expand()}
+    assert only("baseline", {}) == quickstart["baseline", ("ConvNet",), 0]
+    assert only("full", {"seed": 2}) == quickstart["full", ("ResNet18",), 2]
+    assert only("without_dp", {"model.architecture": "vgg11"}) == quickstart["without_dp", ("VGG11",), 0]
+
+
+def test_data_reach_the_teacher_and_its_own_settings_only_the_teacher():
+    config = only("full", {"data.images_per_class": 3, "kd.teacher.model.width": 0.5, "kd.alpha": 0.7, "seed": 4})
+    assert config.data == config.kd.teacher.data
+    assert (config.data.images_per_class, config.seed, config.kd.teacher.seed) == (3, 4, 4)
+    assert (config.model.width, config.kd.teacher.model.width, config.kd.alpha) == (0.125, 0.5, 0.7)
+
+
+def test_any_network_drops_the_blocks_one_names():
+    blocks = ["network.features.2", "network.features.3"]
+    changes = {"model.architecture": "torchvision:mobilenet_v3_small", "model.width": 1, "keep_rate.blocks": blocks}
+    config = only("full", changes)
+    assert config.keep_rate.blocks == tuple(blocks)
+    assert config.keep_rate.minimum == 0.5
+    assert config.model.shortcut is None
+
+
+@pytest.mark.parametrize(
+    ("arm", "changes", "sentence"),
+    [
+        ("fuller", {}, "^arm = 'fuller' is unknown; known: baseline, without_dp_kd, without_dp, without_kd, full$"),
+        ("baseline", {"kd.teacher.epochs": 3}, "kd.teacher.epochs is given, but the arm baseline has no teacher"),
+        ("baseline", {"kd.alpha": 0.5}, "kd.teacher is missing"),
+        ("baseline", {"model.architecture": ["x"]}, "architecture"),
+        ("full", {"model.architecture": "vgg11", "model.shortcut": "improved"}, "has no residual blocks"),
+        ("without_kd", {"model.architecture": "convnet"}, "too shallow for DropPath"),
+        ("full", {"epoch": 3}, "epoch is unknown"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_not_passed_over(arm, changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        list(single_run(arm, changes).expand())

@@ -21,9 +21,12 @@ app = typer.Typer(
     help="Cross-architecture studies of distilled datasets: Ray Tune trains, a Parquet ledger records, MLflow shows.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help, as importing rich's would take longer than all the rest
     pretty_exceptions_enable=False,
 )
-ledger_app = typer.Typer(help="Carry runs to machines without Ray, and their results back.", no_args_is_help=True)
+ledger_app = typer.Typer(
+    help="Carry runs to machines without Ray, and their results back.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(ledger_app, name="ledger")
 
 
@@ -67,8 +70,8 @@ def main() -> None:
         raise SystemExit(status)
     except (BadInputError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        if message:  # none where typer has shown the help instead
-            sys.stderr.write(f"crossarch: {message}\n")
+        is_help = "\n" in message  # without any arguments
+        sys.stderr.write(f"{message}\n" if is_help else f"crossarch: {message}\n")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

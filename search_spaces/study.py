@@ -136,12 +136,14 @@ class Study:
         changes |= {**varied, **self.overrides}
         if arm.teacher is None:
             return scale_epochs(self.base.replace(changes), self.budget)
-        student = {name: value for name, value in changes.items() if name.partition(".")[0] != "kd"}
-        teacher = self.config(arm.teacher, self.teaching(cell), seed)
-        distillation = {name: value for name, value in changes.items() if name not in student}
-        return scale_epochs(self.base.replace(student), self.budget).replace(
-            distillation | {"kd.teacher": teacher.to_dict()}
-        )
+        own = {name: value for name, value in changes.items() if name.partition(".")[0] != "kd"}
+        distillation = {name: value for name, value in changes.items() if name not in own}
+        student = scale_epochs(self.base.replace(own), self.budget)
+        try:
+            teacher = self.config(arm.teacher, self.teaching(cell), seed)
+        except ValueError as error:
+            raise ValueError(f"kd.teacher.{error}") from error
+        return student.replace(distillation | {"kd.teacher": teacher.to_dict()})
 
     def scaled(self, budget: float) -> "Study":
         """The study with every epoch constant times `budget`, under the name `<study>-budget-<budget>`.

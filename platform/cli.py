@@ -7,14 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossarch.platform.validation import BadInputError, parse_changes, refusing, require_writable, validate
+from crossarch.platform.ledger_cli import ledger_app
+from crossarch.platform.options import (
+    DEFAULT_STORAGE,
+    Address,
+    Budget,
+    Seeds,
+    Smoke,
+    Storage,
+    StudyName,
+    Tracking,
+    check_study,
+    choose_seeds,
+    find_study,
+    tracking_uri,
+    whole_number,
+)
+from crossarch.platform.validation import BadInputError, parse_changes, refusing, require_writable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from crossarch.search_spaces.study import Study
-
-DEFAULT_STORAGE = Path("crossarch-results")
 
 app = typer.Typer(
     name="crossarch",
@@ -24,43 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help, as importing rich's would take longer than all the rest
     pretty_exceptions_enable=False,
 )
-ledger_app = typer.Typer(
-    help="Carry runs to machines without Ray, and their results back.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(ledger_app, name="ledger")
-
-
-def number(text: str) -> float:
-    """An option's value. Raises BadParameter, which names the option, where it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a number") from None
-
-
-def whole_number(text: str) -> int:
-    """An option's value. Raises BadParameter, which names the option, where it is none."""
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a whole number") from None
-
-
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name: `crossarch studies` lists them.")]
-Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in a minute.")]
-Budget = Annotated[
-    float,
-    typer.Option(parser=number, metavar="NUMBER", help="Factor on every epoch constant; schedules keep their shape."),
-]
-Seeds = Annotated[
-    int | None,
-    typer.Option(parser=whole_number, metavar="NUMBER", help="How many seeds, instead of the study's own number."),
-]
-Storage = Annotated[Path, typer.Option(help="Folder of ledger, weights, checkpoints and the embedded MLflow.")]
-Tracking = Annotated[
-    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's URI, instead of a SQLite file in storage.")
-]
-Address = Annotated[str | None, typer.Option(help="A running Ray cluster, instead of one of our own.")]
 
 
 def main() -> None:
@@ -81,37 +59,6 @@ def _console() -> "Console":
     from rich.console import Console
 
     return Console()
-
-
-def _study(name: str, smoke: bool, budget: float) -> "Study":
-    from crossarch.search_spaces.catalog import find
-
-    with refusing():
-        study = find(name).scaled(budget)
-        study = study.smoke() if smoke else study
-        _check(study)
-    return study
-
-
-def _check(study: "Study") -> None:
-    """Refuses, before anything is done, a study with a configuration that is not allowed."""
-    for planned in study.expand(study.seeds[:1]):
-        validate(planned.config.to_dict())
-
-
-def _seeds(study: "Study", count: int | None) -> tuple[int, ...]:
-    """The study's own seeds, or its first `count`, going on from the last."""
-    if count is None:
-        return study.seeds
-    if not 1 <= count <= 1000:
-        raise BadInputError(f"seeds = {count} is outside [1, 1000]")
-    return (*study.seeds, *range(study.seeds[-1] + 1, study.seeds[-1] + 1 + count))[:count]
-
-
-def _tracking(uri: str | None, root: Path) -> str:
-    from crossarch.platform.record.mlflow_store import default_tracking_uri
-
-    return uri or default_tracking_uri(root)
 
 
 @app.command()
@@ -135,15 +82,15 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and train nothing.")] = False,
 ) -> None:
     """Train what the study lacks and show its table. Ctrl-C ends tidily; running again continues."""
-    chosen = _study(study, smoke, budget)
+    chosen = find_study(study, smoke, budget)
     root = require_writable(storage)
     if dry_run:
         from crossarch.platform.run.forecast import render_forecast
         from crossarch.platform.run.runner import plan_study
 
-        _console().print(render_forecast(chosen, plan_study(chosen, _seeds(chosen, seeds), root), root))
+        _console().print(render_forecast(chosen, plan_study(chosen, choose_seeds(chosen, seeds), root), root))
         return
-    raise typer.Exit(_train(chosen, _seeds(chosen, seeds), root, tracking, address))
+    raise typer.Exit(_train(chosen, choose_seeds(chosen, seeds), root, tracking, address))
 
 
 def _train(study: "Study", seeds: tuple[int, ...], root: Path, tracking: str | None, address: str | None) -> int:
@@ -153,7 +100,7 @@ def _train(study: "Study", seeds: tuple[int, ...], root: Path, tracking: str | N
 
     console = _console()
     try:
-        ending = run_study(study, seeds, root, tracking=_tracking(tracking, root), address=address, console=console)
+        ending = run_study(study, seeds, root, tracking=tracking_uri(tracking, root), address=address, console=console)
     except ConnectionError as error:
         raise BadInputError(str(error)) from error
     except ClusterError as error:
@@ -187,8 +134,8 @@ def status(
     from crossarch.platform.report.tables import build_table
     from crossarch.platform.report.terminal import render_status
 
-    chosen = _study(study, smoke, budget)
-    table = build_table(chosen, _seeds(chosen, seeds), Ledger(storage).read())
+    chosen = find_study(study, smoke, budget)
+    table = build_table(chosen, choose_seeds(chosen, seeds), Ledger(storage).read())
     _console().print(render_status(table))
 
 
@@ -206,9 +153,9 @@ def report(
     from crossarch.platform.report.markdown import render_markdown
     from crossarch.platform.report.tables import build_table
 
-    chosen = _study(study, smoke, budget)
+    chosen = find_study(study, smoke, budget)
     results = Ledger(storage).read()
-    table = build_table(chosen, _seeds(chosen, seeds), results)
+    table = build_table(chosen, choose_seeds(chosen, seeds), results)
     if len(table.missing) == len(table.runs):
         raise BadInputError(
             f"study = {chosen.name!r} has no results in {str(storage)!r}: `crossarch run {study}` first"
@@ -230,7 +177,7 @@ def sync(storage: Storage = DEFAULT_STORAGE, tracking: Tracking = None) -> None:
     ledger = Ledger(root)
     for name in sorted({invocation.study for invocation in ledger.invocations()}):
         try:
-            changes = sync_study(ledger, root, name, _tracking(tracking, root), anyway=True)
+            changes = sync_study(ledger, root, name, tracking_uri(tracking, root), anyway=True)
         except TrackingError as error:
             typer.echo(f"crossarch: {error}", err=True)
             raise typer.Exit(1) from error
@@ -264,7 +211,7 @@ def ui(
     typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)")
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", _tracking(tracking, root)]
+    command += ["--backend-store-uri", tracking_uri(tracking, root)]
     command += ["--default-artifact-root", (root / "mlflow-artifacts").as_uri()]
     os.execve(sys.executable, command, environment)  # noqa: S606, no shell is wanted
 
@@ -285,39 +232,6 @@ def train(
 
     with refusing():
         chosen = single_run(arm, parse_changes(settings or [])).scaled(budget)
-        _check(chosen)
+        check_study(chosen)
     root = require_writable(storage)
     raise typer.Exit(_train(chosen, chosen.seeds, root, tracking, address))
-
-
-@ledger_app.command("export")
-def export_runs(
-    study: StudyName,
-    file: Annotated[Path, typer.Argument(help="JSON file to write.")],
-    smoke: Smoke = False,
-    budget: Budget = 1.0,
-    seeds: Seeds = None,
-    storage: Storage = DEFAULT_STORAGE,
-) -> None:
-    """Write the runs that the study lacks, for `python -m crossarch.trainables.batch` on a machine without Ray."""
-    from crossarch.platform.record.exchange import export_configs
-    from crossarch.platform.run.runner import plan_study
-
-    chosen = _study(study, smoke, budget)
-    plan = plan_study(chosen, _seeds(chosen, seeds), storage)
-    require_writable(file.parent)
-    export_configs((task.config for task in plan.tasks), file)
-    typer.echo(f"{len(plan.tasks)} runs written to {file}")
-
-
-@ledger_app.command("import")
-def import_runs(
-    folder: Annotated[Path, typer.Argument(help="What `--out` of crossarch.trainables.batch was.")],
-    storage: Storage = DEFAULT_STORAGE,
-) -> None:
-    """Admit the results of `python -m crossarch.trainables.batch` to the ledger."""
-    from crossarch.platform.record.exchange import import_results
-
-    with refusing():
-        admitted, known = import_results(folder, require_writable(storage))
-    typer.echo(f"{admitted} runs admitted, {known} known already")

@@ -111,6 +111,10 @@ class Command:
         """Ctrl-C: a SIGINT for it and all in its process group."""
         os.killpg(self.process.pid, signal.SIGINT)
 
+    def terminate(self) -> None:
+        """A SIGTERM for it alone, as a service manager sends."""
+        self.process.terminate()
+
     def kill(self) -> None:
         """A SIGKILL for it; what it started is left to itself."""
         self.family = descendants(self.process.pid)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from processes import Command
+from shown import assert_level, runs, steps
 
 from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.mlflow_store import connect, default_tracking_uri
 from crossarch.platform.run.plan import list_members
 from crossarch.search_spaces.catalog import find
 from crossarch.trainables.identity import run_id
@@ -63,14 +63,8 @@ def recorded(storage):
 
 @pytest.fixture
 def shown(storage):
-    """MLflow's client, the children by run id and the parents."""
-    client = connect(default_tracking_uri(storage))
-    experiment = client.get_experiment_by_name("quickstart-smoke")
-    runs = client.search_runs([experiment.experiment_id], max_results=1000)
-    children = [run for run in runs if "crossarch.run_id" in run.data.tags]
-    assert len({run.data.tags["crossarch.run_id"] for run in children}) == len(children), "a child is doubled"
-    parents = [run for run in runs if run not in children]
-    return client, {run.data.tags["crossarch.run_id"]: run for run in children}, parents
+    """What MLflow shows of the study: children by run id, and parents."""
+    return runs(storage, "quickstart-smoke")
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +111,7 @@ def test_the_invocation_names_its_members(storage):
 
 
 def test_mlflow_has_every_run_once_below_its_invocation(shown, recorded, storage):
-    _, children, (parent,) = shown
+    children, (parent,) = shown
     assert set(children) == set(recorded)
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["crossarch.invocation"] == Ledger(storage).invocations()[0].id
@@ -127,13 +121,13 @@ def test_mlflow_has_every_run_once_below_its_invocation(shown, recorded, storage
 
 
 def test_the_final_metric_is_on_every_child(shown, recorded):
-    _, children, _ = shown
+    children, _ = shown
     for name, run in children.items():
         assert run.data.metrics["test_accuracy"] == recorded[name].test_accuracy
 
 
 def test_parameters_that_vary_are_there_under_flat_dotted_names(shown, full):
-    _, children, _ = shown
+    children, _ = shown
     params = {name: run.data.params for name, run in children.items()}
     names = set().union(*params.values())
     assert names >= {"model.architecture", "optimizer.name", "augmentation.folds", "learning_rate.schedule"}
@@ -147,7 +141,7 @@ def test_parameters_that_vary_are_there_under_flat_dotted_names(shown, full):
 
 
 def test_tags_tell_where_a_run_belongs(shown, full):
-    _, children, _ = shown
+    children, _ = shown
     tags = children[full].data.tags
     assert tags["crossarch.arm"] == "full"
     assert tags["crossarch.architecture"] == "resnet18"
@@ -157,22 +151,21 @@ def test_tags_tell_where_a_run_belongs(shown, full):
     assert tags["crossarch.hardware"]
 
 
-def test_curves_have_each_epoch_once(shown, recorded):
-    client, children, _ = shown
+def test_curves_have_each_epoch_once(shown, recorded, storage):
+    children, _ = shown
     for name, run in children.items():
         for metric in ("train_loss", "learning_rate", "keep_rate"):
-            history = client.get_metric_history(run.info.run_id, metric)
-            assert [point.step for point in history] == [point.epoch for point in recorded[name].curve], metric
+            assert steps(storage, run, metric) == [point.epoch for point in recorded[name].curve], metric
+    assert_level(storage, "quickstart-smoke")
 
 
-def test_what_drop_path_kept_is_shown(shown, full):
-    client, children, _ = shown
-    observed = client.get_metric_history(children[full].info.run_id, "keep_rate.observed")
-    assert observed
-    assert all(0 < point.value <= 1 for point in observed)
+def test_what_drop_path_kept_is_shown_of_residual_networks(shown, storage, recorded, full):
+    children, _ = shown
     for run in children.values():
         dropless = run.data.params["model.architecture"] == "convnet"
         assert ("keep_rate.observed" in run.data.metrics) != dropless
+    assert steps(storage, children[full], "keep_rate.observed")
+    assert any(0 < point.keep_rate_observed < 1 for point in recorded[full].curve)
 
 
 def test_nothing_is_left_over(first, storage):

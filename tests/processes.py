@@ -103,9 +103,8 @@ class Command:
         return self.process.wait(seconds)
 
     def workers(self) -> list[Process]:
-        """The Tune trials' processes that live now."""
-        self.family = descendants(self.process.pid)
-        return [process for process in self.family if process.name.startswith("ray::ImplicitFunc")]
+        """The processes of Tune's trials that live now."""
+        return [process for process in self.leftovers() if process.name.startswith("ray::ImplicitFunc")]
 
     def interrupt(self) -> None:
         """Ctrl-C: a SIGINT for it and all in its process group."""
@@ -127,8 +126,11 @@ class Command:
             self.family = descendants(self.process.pid)
         return [process for process in self.family if alive(process)]
 
-    def end(self, seconds: float = 30) -> None:
-        """Sees to it that neither it nor anything it started is left: by itself within so many seconds, or killed."""
+    def end(self, seconds: float = 5) -> None:
+        """Sees to it that neither it nor anything it started is left: by itself within so many seconds, or killed.
+
+        After a SIGKILL of the driver, Ray's agents notice within a minute only.
+        """
         if self.process.poll() is None:
             self.kill()
         try:

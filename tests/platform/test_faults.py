@@ -57,7 +57,7 @@ def test_a_run_whose_worker_is_killed_ends_in_the_same_bits(start, tmp_path):
     folder = storage / "checkpoints" / run_id(student)
     wait_for(lambda: list(folder.glob("[0-9]*.pt")), PATIENCE)
     victims = [worker for worker in command.workers() if worker.name.startswith("ray::ImplicitFunc.train")]
-    assert victims
+    assert victims, "none is in training"
     for victim in victims:
         os.kill(victim.pid, signal.SIGKILL)
     wait_for(lambda: not any(map(alive, victims)), PATIENCE)

@@ -28,10 +28,10 @@ PATIENCE = 300
 TIDY = 15
 """Seconds from a signal to the end."""
 
-STUDY = ("run", "quickstart", "--budget=0.4")
-NAME = "quickstart-budget-0.4"
-CONFIGS = list_members(find("quickstart").scaled(0.4).expand())[1]
-"""Twelve runs of a few seconds each."""
+STUDY = ("run", "quickstart", "--budget=0.25")
+NAME = "quickstart-budget-0.25"
+CONFIGS = list_members(find("quickstart").scaled(0.25).expand())[1]
+"""Twelve runs of a second or two each."""
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +64,9 @@ def begun(folder, storage):
 
 
 def test_the_driver_is_killed(begun, storage):
+    assert begun.workers()
     begun.kill()
-    wait_for(lambda: not begun.leftovers(), PATIENCE)
+    wait_for(lambda: not begun.workers(), PATIENCE)
     kept = Ledger(storage).read()
     assert kept
     assert {result.outcome for result in kept.values()} == {"finished"}

@@ -7,57 +7,42 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossarch.platform.validation import BadInputError, parse_changes, refusing, require_writable, validate
+from crossarch.platform.ledger_cli import ledger_app
+from crossarch.platform.method_cli import overhead, schedules
+from crossarch.platform.options import (
+    DEFAULT_STORAGE,
+    Address,
+    Budget,
+    Seeds,
+    Smoke,
+    Storage,
+    StudyName,
+    Tracking,
+    check_study,
+    choose_seeds,
+    console,
+    find_study,
+    tracking_uri,
+    whole_number,
+)
+from crossarch.platform.validation import BadInputError, parse_changes, refusing, require_writable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from crossarch.search_spaces.study import Study
 
-DEFAULT_STORAGE = Path("crossarch-results")
-
 app = typer.Typer(
     name="crossarch",
     help="Cross-architecture studies of distilled datasets: Ray Tune trains, a Parquet ledger records, MLflow shows.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help, as importing rich's would take longer than all the rest
     pretty_exceptions_enable=False,
 )
-ledger_app = typer.Typer(help="Carry runs to machines without Ray, and their results back.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
-
-
-def number(text: str) -> float:
-    """An option's value. Raises BadParameter, which names the option, where it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a number") from None
-
-
-def whole_number(text: str) -> int:
-    """An option's value. Raises BadParameter, which names the option, where it is none."""
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a whole number") from None
-
-
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name: `crossarch studies` lists them.")]
-Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in a minute.")]
-Budget = Annotated[
-    float,
-    typer.Option(parser=number, metavar="NUMBER", help="Factor on every epoch constant; schedules keep their shape."),
-]
-Seeds = Annotated[
-    int | None,
-    typer.Option(parser=whole_number, metavar="NUMBER", help="How many seeds, instead of the study's own number."),
-]
-Storage = Annotated[Path, typer.Option(help="Folder of ledger, weights, checkpoints and the embedded MLflow.")]
-Tracking = Annotated[
-    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's URI, instead of a SQLite file in storage.")
-]
-Address = Annotated[str | None, typer.Option(help="A running Ray cluster, instead of one of our own.")]
+for command in (schedules, overhead):
+    app.command()(command)
 
 
 def main() -> None:
@@ -67,48 +52,11 @@ def main() -> None:
         raise SystemExit(status)
     except (BadInputError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        if message:  # none where typer has shown the help instead
-            sys.stderr.write(f"crossarch: {message}\n")
+        is_help = "\n" in message  # without any arguments
+        sys.stderr.write(f"{message}\n" if is_help else f"crossarch: {message}\n")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console()
-
-
-def _study(name: str, smoke: bool, budget: float) -> "Study":
-    from crossarch.search_spaces.catalog import find
-
-    with refusing():
-        study = find(name).scaled(budget)
-        study = study.smoke() if smoke else study
-        _check(study)
-    return study
-
-
-def _check(study: "Study") -> None:
-    """Refuses, before anything is done, a study with a configuration that is not allowed."""
-    for planned in study.expand(study.seeds[:1]):
-        validate(planned.config.to_dict())
-
-
-def _seeds(study: "Study", count: int | None) -> tuple[int, ...]:
-    """The study's own seeds, or its first `count`, going on from the last."""
-    if count is None:
-        return study.seeds
-    if not 1 <= count <= 1000:
-        raise BadInputError(f"seeds = {count} is outside [1, 1000]")
-    return (*study.seeds, *range(study.seeds[-1] + 1, study.seeds[-1] + 1 + count))[:count]
-
-
-def _tracking(uri: str | None, root: Path) -> str:
-    from crossarch.platform.record.mlflow_store import default_tracking_uri
-
-    return uri or default_tracking_uri(root)
 
 
 @app.command()
@@ -117,7 +65,7 @@ def studies() -> None:
     from crossarch.platform.report.listing import render_studies
     from crossarch.search_spaces.catalog import STUDIES
 
-    _console().print(render_studies(STUDIES.values()))
+    console().print(render_studies(STUDIES.values()))
 
 
 @app.command()
@@ -132,15 +80,15 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and train nothing.")] = False,
 ) -> None:
     """Train what the study lacks and show its table. Ctrl-C ends tidily; running again continues."""
-    chosen = _study(study, smoke, budget)
+    chosen = find_study(study, smoke, budget)
     root = require_writable(storage)
     if dry_run:
         from crossarch.platform.run.forecast import render_forecast
         from crossarch.platform.run.runner import plan_study
 
-        _console().print(render_forecast(chosen, plan_study(chosen, _seeds(chosen, seeds), root), root))
+        console().print(render_forecast(chosen, plan_study(chosen, choose_seeds(chosen, seeds), root), root))
         return
-    raise typer.Exit(_train(chosen, _seeds(chosen, seeds), root, tracking, address))
+    raise typer.Exit(_train(chosen, choose_seeds(chosen, seeds), root, tracking, address))
 
 
 def _train(study: "Study", seeds: tuple[int, ...], root: Path, tracking: str | None, address: str | None) -> int:
@@ -148,27 +96,27 @@ def _train(study: "Study", seeds: tuple[int, ...], root: Path, tracking: str | N
     from crossarch.platform.run.cluster import ClusterError
     from crossarch.platform.run.runner import run_study
 
-    console = _console()
+    terminal = console()
     try:
-        ending = run_study(study, seeds, root, tracking=_tracking(tracking, root), address=address, console=console)
+        ending = run_study(study, seeds, root, tracking=tracking_uri(tracking, root), address=address, console=terminal)
     except ConnectionError as error:
         raise BadInputError(str(error)) from error
     except ClusterError as error:
         typer.echo(f"crossarch: {error}", err=True)
         return 1
-    _print_report(study, seeds, root, console)
+    _print_report(study, seeds, root, terminal)
     if ending.interrupted:
-        console.print("\nInterrupted. The same command continues where this one stopped.")
+        terminal.print("\nInterrupted. The same command continues where this one stopped.")
     return ending.exit_status
 
 
-def _print_report(study: "Study", seeds: tuple[int, ...], root: Path, console: "Console") -> None:
+def _print_report(study: "Study", seeds: tuple[int, ...], root: Path, terminal: "Console") -> None:
     from crossarch.platform.record.ledger import Ledger
     from crossarch.platform.report.tables import build_table
     from crossarch.platform.report.terminal import render_report
 
-    console.print()
-    console.print(render_report(build_table(study, seeds, Ledger(root).read()), console.width))
+    terminal.print()
+    terminal.print(render_report(build_table(study, seeds, Ledger(root).read()), terminal.width))
 
 
 @app.command()
@@ -184,9 +132,9 @@ def status(
     from crossarch.platform.report.tables import build_table
     from crossarch.platform.report.terminal import render_status
 
-    chosen = _study(study, smoke, budget)
-    table = build_table(chosen, _seeds(chosen, seeds), Ledger(storage).read())
-    _console().print(render_status(table))
+    chosen = find_study(study, smoke, budget)
+    table = build_table(chosen, choose_seeds(chosen, seeds), Ledger(storage).read())
+    console().print(render_status(table))
 
 
 @app.command()
@@ -203,9 +151,9 @@ def report(
     from crossarch.platform.report.markdown import render_markdown
     from crossarch.platform.report.tables import build_table
 
-    chosen = _study(study, smoke, budget)
+    chosen = find_study(study, smoke, budget)
     results = Ledger(storage).read()
-    table = build_table(chosen, _seeds(chosen, seeds), results)
+    table = build_table(chosen, choose_seeds(chosen, seeds), results)
     if len(table.missing) == len(table.runs):
         raise BadInputError(
             f"study = {chosen.name!r} has no results in {str(storage)!r}: `crossarch run {study}` first"
@@ -213,7 +161,7 @@ def report(
     if markdown:
         typer.echo(render_markdown(table))
     else:
-        _print_report(chosen, table.seeds, storage, _console())
+        _print_report(chosen, table.seeds, storage, console())
 
 
 @app.command()
@@ -227,7 +175,7 @@ def sync(storage: Storage = DEFAULT_STORAGE, tracking: Tracking = None) -> None:
     ledger = Ledger(root)
     for name in sorted({invocation.study for invocation in ledger.invocations()}):
         try:
-            changes = sync_study(ledger, root, name, _tracking(tracking, root), anyway=True)
+            changes = sync_study(ledger, root, name, tracking_uri(tracking, root), anyway=True)
         except TrackingError as error:
             typer.echo(f"crossarch: {error}", err=True)
             raise typer.Exit(1) from error
@@ -261,7 +209,7 @@ def ui(
     typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)")
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", _tracking(tracking, root)]
+    command += ["--backend-store-uri", tracking_uri(tracking, root)]
     command += ["--default-artifact-root", (root / "mlflow-artifacts").as_uri()]
     os.execve(sys.executable, command, environment)  # noqa: S606, no shell is wanted
 
@@ -282,92 +230,6 @@ def train(
 
     with refusing():
         chosen = single_run(arm, parse_changes(settings or [])).scaled(budget)
-        _check(chosen)
+        check_study(chosen)
     root = require_writable(storage)
     raise typer.Exit(_train(chosen, chosen.seeds, root, tracking, address))
-
-
-@app.command()
-def schedules(
-    study: StudyName,
-    smoke: Smoke = False,
-    budget: Budget = 1.0,
-    out: Annotated[Path, typer.Option(help="Folder to write to.")] = DEFAULT_STORAGE / "figures",
-) -> None:
-    """Draw keep rate and learning rate over the epochs of the study's arms (Figures 5 and 6)."""
-    from crossarch.platform.report.schedules import write_schedules
-
-    for path in write_schedules(_study(study, smoke, budget), require_writable(out)):
-        typer.echo(path)
-
-
-@app.command()
-def overhead(
-    architectures: Annotated[
-        str, typer.Option(metavar="NAME,...", help="Networks beside the ConvNet, which teaches.")
-    ] = "resnet18,alexnet,vgg11,resnet50",
-    width: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Of all networks.")] = 0.125,
-    batch: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Images a step.")] = 10,
-    steps: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Timed steps of a turn.")] = 3,
-    repeats: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Turns of every arm.")] = 51,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
-    export: Annotated[Path | None, typer.Option(help="Write the runs for a bare machine, and time none.")] = None,
-) -> None:
-    """Time a training step of every arm of Table 1: what does the method cost?"""
-    from crossarch.platform.report.overhead import export_timed, render_overhead, timed_runs
-    from crossarch.search_spaces.overhead import overhead_study
-    from crossarch.trainables.analysis.overhead import measure, write
-    from crossarch.trainables.batch import find_device
-
-    for file in filter(None, (out, export)):
-        require_writable(file.parent)
-    with refusing():
-        study = overhead_study(architectures.split(","), width, batch)
-        _check(study)
-        if export:
-            export_timed(timed_runs(study), export)
-            return
-        with _console().status("Timing ...") as shown:
-            document = measure(
-                timed_runs(study),
-                steps=steps,
-                repeats=repeats,
-                device=find_device(None),
-                on_network=lambda network: shown.update(f"Timing {network} ..."),
-            )
-    if out:
-        write(document, out)
-    _console().print(render_overhead(document))
-
-
-@ledger_app.command("export")
-def export_runs(
-    study: StudyName,
-    file: Annotated[Path, typer.Argument(help="JSON file to write.")],
-    smoke: Smoke = False,
-    budget: Budget = 1.0,
-    seeds: Seeds = None,
-    storage: Storage = DEFAULT_STORAGE,
-) -> None:
-    """Write the runs that the study lacks, for `python -m crossarch.trainables.batch` on a machine without Ray."""
-    from crossarch.platform.record.exchange import export_configs
-    from crossarch.platform.run.runner import plan_study
-
-    chosen = _study(study, smoke, budget)
-    plan = plan_study(chosen, _seeds(chosen, seeds), storage)
-    require_writable(file.parent)
-    export_configs((task.config for task in plan.tasks), file)
-    typer.echo(f"{len(plan.tasks)} runs written to {file}")
-
-
-@ledger_app.command("import")
-def import_runs(
-    folder: Annotated[Path, typer.Argument(help="What `--out` of crossarch.trainables.batch was.")],
-    storage: Storage = DEFAULT_STORAGE,
-) -> None:
-    """Admit the results of `python -m crossarch.trainables.batch` to the ledger."""
-    from crossarch.platform.record.exchange import import_results
-
-    with refusing():
-        admitted, known = import_results(folder, require_writable(storage))
-    typer.echo(f"{admitted} runs admitted, {known} known already")

@@ -54,5 +54,5 @@ QUICKSTART = Study(
     teacher="ConvNet",
     seeds=(0, 1, 2),
     budget=0.02,
-    smoke_form=Smoke(budget=0.1, changes={"model.width": 0.0625, "data.images_per_class": 2}),
+    smoke_form=Smoke(budget=0.2, changes={"model.width": 0.0625, "data.images_per_class": 2}),
 )

@@ -137,6 +137,15 @@ def load_weights(model: nn.Module, path: Path) -> str:
     return weights_digest(weights)
 
 
+def file_digest(path: Path) -> str:
+    """The digest of the weights in a file. Raises ValueError, in one sentence, where it holds none."""
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+        return weights_digest(weights)
+    except Exception as error:  # a damaged file may fail in any way
+        raise ValueError(f"{path.name} holds no weights: {str(error).partition(chr(10))[0]}") from error
+
+
 def weights_digest(weights: dict[str, Tensor]) -> str:
     """SHA-256 over names and values, whatever the file format."""
     digest = hashlib.sha256()

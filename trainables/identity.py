@@ -40,3 +40,8 @@ def _canonical(value: Any) -> Any:
 def run_id(config: RunConfig) -> str:
     """The name of a run in the ledger, MLflow and the file system: `<config hash>-s<seed>`."""
     return f"{config_hash(config)}-s{config.seed}"
+
+
+def weights_file(config: RunConfig, which: str = "final") -> str:
+    """The name of the file that holds a run's weights after its final epoch, or at its `best`."""
+    return f"{run_id(config)}{'' if which == 'final' else f'.{which}'}.pt"

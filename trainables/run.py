@@ -16,7 +16,7 @@ from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images, load
 from crossarch.trainables.environment import describe
 from crossarch.trainables.evaluate import evaluate
-from crossarch.trainables.identity import run_id
+from crossarch.trainables.identity import run_id, weights_file
 from crossarch.trainables.loop import DivergedError, train
 from crossarch.trainables.models.registry import build, parameter_count
 from crossarch.trainables.result import Point, RunResult
@@ -31,7 +31,7 @@ class Workplace:
 
     def weights(self, config: RunConfig, which: str = "final") -> Path:
         """The weights of a run that teaches, after its final epoch or at its best."""
-        return self.root / "weights" / f"{run_id(config)}{'' if which == 'final' else '.best'}.pt"
+        return self.root / "weights" / weights_file(config, which)
 
     def checkpoints(self, config: RunConfig) -> Checkpoints:
         """The checkpoints of a run."""

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from crossarch.platform.record.ledger import Ledger
+from crossarch.trainables.files import TEMPORARY_SUFFIX
 
 
 def clean_storage(root: Path, *, weights: bool) -> int:
@@ -21,6 +22,10 @@ def clean_storage(root: Path, *, weights: bool) -> int:
     freed = sum(_size(folder) for folder in unneeded)
     for folder in unneeded:
         shutil.rmtree(folder, ignore_errors=True)
+    for pattern in ("checkpoints/*", "weights"):
+        for path in root.glob(f"{pattern}/.*{TEMPORARY_SUFFIX}"):
+            freed += path.stat().st_size
+            path.unlink()
     ledger.clean_temporaries()
     return freed
 

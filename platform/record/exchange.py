@@ -4,14 +4,17 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+import pyarrow as pa
 
 from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.validation import BadInputError, validate
+from crossarch.platform.record.schema import SCHEMA, to_row
+from crossarch.platform.validation import BadInputError, refusing, validate
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.files import write_atomically
 from crossarch.trainables.identity import METHOD_VERSION
-from crossarch.trainables.result import RunResult, result_from_dict
+from crossarch.trainables.result import Outcome, RunResult, result_from_dict
 
 
 def export_configs(configs: Iterable[RunConfig], file: Path) -> None:
@@ -39,15 +42,22 @@ def import_results(folder: Path, root: Path) -> tuple[int, int]:
     if not files:
         raise BadInputError(f"folder = {str(folder)!r} has no results/*.json: give what `--out` of the batch was")
     results = {file.stem: read_result(file) for file in files}
+    weights = [
+        path
+        for path in sorted((folder / "weights").glob("*.pt"))
+        if path.name.partition(".")[0] in results and not (root / "weights" / path.name).exists()
+    ]
+    for path in weights:
+        if path.stem in results:  # the best weights of a run, beside its final ones, have no digest of their own
+            _check_weights(path, results[path.stem])
     ledger = Ledger(root)
     known = ledger.read(results)
     new = [result for name, result in results.items() if name not in known or not known[name].is_result]
     for result in new:
         ledger.write(result)
-    for path in sorted((folder / "weights").glob("*.pt")):
+    for path in weights:
         target = root / "weights" / path.name
-        if path.stem in results and not target.exists():
-            write_atomically(target, lambda temporary, path=path: shutil.copyfile(path, temporary))  # type: ignore[misc]
+        write_atomically(target, lambda temporary, path=path: shutil.copyfile(path, temporary))  # type: ignore[misc]
     return len(new), len(results) - len(new)
 
 
@@ -58,8 +68,9 @@ def read_result(file: Path) -> RunResult:
         version = values.pop("method_version")
         validate(values["config"])
         result = result_from_dict(values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BadInputError(f"{file.name} is not a result of crossarch.trainables.batch: {error!r}") from error
+        _check(result)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, BadInputError) as error:
+        raise BadInputError(f"{file.name} is not a result of crossarch.trainables.batch: {_reason(error)}") from error
     if version != METHOD_VERSION:
         raise BadInputError(
             f"{file.name} has method_version = {version!r}; this version of crossarch has {METHOD_VERSION}"
@@ -67,3 +78,27 @@ def read_result(file: Path) -> RunResult:
     if result.run_id != file.stem:
         raise BadInputError(f"{file.name} holds the run {result.run_id}: its configuration or name was changed")
     return result
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, on one line."""
+    told = isinstance(error, ValueError | BadInputError)
+    return (str(error) if told else f"{type(error).__name__}: {error}").partition("\n")[0]
+
+
+def _check(result: RunResult) -> None:
+    """Raises ValueError or TypeError where a result is of no outcome that there is, or cannot be recorded."""
+    if result.outcome not in get_args(Outcome):
+        raise ValueError(f"outcome = {result.outcome!r} is not one of {', '.join(get_args(Outcome))}")
+    if (result.outcome == "finished") != (result.test_accuracy is not None):
+        raise ValueError(f"test_accuracy = {result.test_accuracy}, but outcome = {result.outcome!r}")
+    pa.Table.from_pylist([to_row(result)], schema=SCHEMA)
+
+
+def _check_weights(path: Path, result: RunResult) -> None:
+    """Raises BadInputError where the file does not hold the weights with which the run ended."""
+    from crossarch.trainables.checkpoint import file_digest  # imports torch
+
+    with refusing():
+        if file_digest(path) != result.weights_sha256:
+            raise BadInputError(f"{path.name} does not hold the weights that results/{path.stem}.json tells of")

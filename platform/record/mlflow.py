@@ -7,8 +7,8 @@ value, a step it does not have) is replaced by a new run, as MLflow's points can
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from crossarch.platform.record.invocations import Invocation
 from crossarch.platform.record.mlflow_description import (
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 _DIGEST = f"{PREFIX}level"
 _PARENT = "mlflow.parentRunId"
-_METRICS_A_BATCH = 800
-"""MLflow takes 1,000 metrics, 100 parameters and 100 tags, and 1,000 of all together."""
-_PARAMS_A_BATCH = 100
 _PAGE = 1000
 
 Stored = dict[tuple[str, int], float | None]
@@ -189,14 +186,24 @@ class Experiment:
     def _log(
         self, shown: Shown, metrics: Iterable[Measurement], params: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
-        """Logs what is not there, tags last: only what is shown completely carries its digest."""
+        """Logs what is not there, tags last: only what is shown completely carries its digest.
+
+        The client splits it into requests of at most 1,000 values.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
         stored = self._points(shown)
         new_metrics = missing_metrics(metrics, stored)
         new_params = {name: value for name, value in params.items() if name not in shown.params}
         new_tags = {name: value for name, value in tags.items() if shown.tags.get(name) != value}
-        shown.points = None  # until all batches are known to have arrived
-        for batch in _batches(new_metrics, new_params, new_tags):
-            self._client.log_batch(shown.id, **batch, synchronous=True)
+        shown.points = None  # until all is known to have arrived
+        self._client.log_batch(
+            shown.id,
+            metrics=[Metric(metric.name, metric.value, metric.timestamp, metric.step) for metric in new_metrics],
+            params=[Param(*pair) for pair in new_params.items()],
+            synchronous=True,
+        )
+        self._client.log_batch(shown.id, tags=[RunTag(*pair) for pair in new_tags.items()], synchronous=True)
         shown.points = stored | {(metric.name, metric.step): metric.value for metric in new_metrics}
         shown.metrics = {*shown.metrics, *(metric.name for metric in new_metrics)}
         shown.params = {*shown.params, *new_params}
@@ -209,23 +216,6 @@ def _contradicts(stored: Stored, wanted: Iterable[Measurement]) -> bool:
     return any(
         not same_value(value, values.get(step, math.nan)) or step not in values for step, value in stored.items()
     )
-
-
-def _batches(
-    metrics: Sequence[Measurement], params: Mapping[str, str], tags: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
-    """Arguments of `log_batch` within MLflow's limits: parameters from the first on, tags in the last."""
-    from mlflow.entities import Metric, Param, RunTag
-
-    pairs = list(params.items())
-    count = max(-(-len(metrics) // _METRICS_A_BATCH), -(-len(pairs) // _PARAMS_A_BATCH), 1 if tags else 0)
-    for index in range(count):
-        points = metrics[index * _METRICS_A_BATCH : (index + 1) * _METRICS_A_BATCH]
-        yield {
-            "metrics": [Metric(point.name, point.value, point.timestamp, point.step) for point in points],
-            "params": [Param(*pair) for pair in pairs[index * _PARAMS_A_BATCH : (index + 1) * _PARAMS_A_BATCH]],
-            "tags": [RunTag(*pair) for pair in tags.items()] if index == count - 1 else [],
-        }
 
 
 def _search(client: "MlflowClient", experiment_id: str) -> Iterator[Shown]:
@@ -254,7 +244,7 @@ def _experiment_id(client: "MlflowClient", study: str, question: str, tracking_u
     experiment = client.get_experiment_by_name(study)
     if experiment is None:
         try:
-            tags = {"mlflow.note.content": question}
+            tags = {"mlflow.note.content": question, "mlflow.experimentKind": "custom_model_development"}
             return str(client.create_experiment(study, artifact_location(tracking_uri, study), tags))
         except MlflowException:  # another process may have just created it
             experiment = client.get_experiment_by_name(study)

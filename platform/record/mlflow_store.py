@@ -66,12 +66,11 @@ def connect(tracking_uri: str) -> "MlflowClient":
 
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    client = MlflowClient(tracking_uri=tracking_uri)
     database = sqlite_path(tracking_uri)
-    if database is not None:
-        with locked(database.with_name(f"{database.name}.lock")):
-            client.search_experiments(max_results=1)
-    return client
+    if database is None:
+        return MlflowClient(tracking_uri=tracking_uri)
+    with locked(database.with_name(f"{database.name}.lock")):
+        return MlflowClient(tracking_uri=tracking_uri)
 
 
 @contextmanager

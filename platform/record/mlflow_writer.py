@@ -198,7 +198,6 @@ class _Courier:
             case _Done() if self._opened is not None:
                 self._opened.results[event.run_id] = event.result
                 self._running.pop(event.run_id, None)
-                self._points.pop(event.run_id, None)
                 self._taken[event.run_id] = event.number
 
     def patience(self) -> float | None:

@@ -12,6 +12,7 @@ ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers under `uv run` start in an environment of their own
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_prestart_worker_first_driver": "0",  # Tune's workers have an environment of their own: these would never work
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the record
     "RAY_AIR_NEW_OUTPUT": "0",  # its reporter prints tables of its own, whatever the verbosity
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours ends the study tidily

@@ -8,7 +8,7 @@ from typing import Literal
 from crossarch.platform.record.invocations import Member
 from crossarch.search_spaces.study import Planned
 from crossarch.trainables.config import RunConfig
-from crossarch.trainables.identity import run_id
+from crossarch.trainables.identity import run_id, weights_file
 from crossarch.trainables.result import RunResult
 
 
@@ -78,7 +78,8 @@ def make_plan(planned: Iterable[Planned], results: Mapping[str, RunResult], weig
         teacher_id = None
         if config.kd is not None:
             teacher_id = run_id(config.kd.teacher)
-            if not _can_teach(teacher_id, results, weights):
+            file = weights / weights_file(config.kd.teacher, config.kd.teacher_weights)
+            if not _can_teach(results.get(teacher_id), file):
                 add(config.kd.teacher, teaches=True)
         teaches = teaches or (identity in tasks and tasks[identity].teaches)
         tasks[identity] = Task(run_id=identity, config=config, teacher_id=teacher_id, teaches=teaches)
@@ -94,9 +95,6 @@ def _is_done(result: RunResult | None) -> bool:
     return result is not None and result.is_result
 
 
-def _can_teach(identity: str, results: Mapping[str, RunResult], weights: Path) -> bool:
+def _can_teach(result: RunResult | None, weights: Path) -> bool:
     """Whether its weights are there, or never will be: a diverged teacher is not trained again."""
-    result = results.get(identity)
-    if result is None or not result.is_result:
-        return False
-    return result.outcome == "diverged" or (weights / f"{identity}.pt").exists()
+    return result is not None and (result.outcome == "diverged" or (_is_done(result) and weights.exists()))

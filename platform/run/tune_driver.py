@@ -1,5 +1,6 @@
 """Trains a queue of tasks as Ray Tune trials. Imports Ray: to be imported only where runs are trained."""
 
+import logging
 import shutil
 import signal
 from collections.abc import Iterator
@@ -164,6 +165,7 @@ def drive(
     `root` is the storage folder; Tune's own files live under `root/ray/name` until the end.
     """
     interrupt = Interrupt()
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that dies is tried again, or is in the ledger
     for task in queue.in_state("blocked"):
         for listener in listeners:
             listener.done(task, blocked(task, "diverged"))

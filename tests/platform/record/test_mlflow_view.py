@@ -1,7 +1,8 @@
 import contextlib
 import dataclasses
+import fcntl
 import math
-import threading
+import sqlite3
 
 import pytest
 
@@ -112,7 +113,9 @@ def test_a_failure_that_is_made_good_becomes_one_finished_run(view, tracking_uri
     invocation = invocation_of(runs=slice(1))
     run_id = invocation.members[0].run_id
     finished = results[run_id]
-    failed = dataclasses.replace(finished, outcome="failed", error="no GPU", curve=finished.curve[:2])
+    failed = dataclasses.replace(
+        finished, outcome="failed", error="no GPU", curve=finished.curve[:2], finished_at="2026-11-21T07:55:00+00:00"
+    )
     view.level("quickstart", QUESTION, [invocation], {run_id: failed})
     before = shown()[0][run_id]
     assert (before.info.status, before.data.tags["crossarch.error"]) == ("FAILED", "no GPU")
@@ -213,7 +216,7 @@ def test_levelling_that_was_cut_off_is_completed(view, tracking_uri, shown, resu
 
     def failing(*arguments, **options):
         calls.append(1)
-        if len(calls) > 3:
+        if len(calls) > 8:
             raise ConnectionResetError(104, "Connection reset by peer")
         return log_batch(*arguments, **options)
 
@@ -221,7 +224,7 @@ def test_levelling_that_was_cut_off_is_completed(view, tracking_uri, shown, resu
         patch.setattr(MlflowClient, "log_batch", failing)
         with pytest.raises(TrackingError, match=r"does not answer \(Connection reset by peer\)\.$"):
             view.level("quickstart", QUESTION, [invocation_of()], results)
-    assert view.level("quickstart", QUESTION, [invocation_of()], results) == 1 + 9 - 3
+    assert view.level("quickstart", QUESTION, [invocation_of()], results) == 1 + 9 - 4
     assert set(shown()[0]) == set(results)
 
 
@@ -250,23 +253,27 @@ def test_a_database_that_is_none_is_one_sentence(tmp_path, results, invocation_o
         View(default_tracking_uri(tmp_path)).level("quickstart", QUESTION, [invocation_of()], results)
 
 
-def test_concurrent_first_starts_of_a_new_store_wait_for_each_other(tmp_path, capfd):
-    uri = default_tracking_uri(tmp_path / "new")
-    failures = []
+def test_a_new_store_is_initialised_under_a_lock_and_in_silence(tmp_path, capfd, monkeypatch):
+    import mlflow
 
-    def start():
-        try:
-            connect(uri).search_experiments()
-        except Exception as error:
-            failures.append(error)
+    uri, alone = default_tracking_uri(tmp_path / "new"), []
 
-    threads = [threading.Thread(target=start) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert capfd.readouterr() == ("", ""), "MLflow and alembic keep quiet"
+    class Watched(mlflow.MlflowClient):
+        def __init__(self, **options):
+            with (tmp_path / "new" / "mlflow.db.lock").open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    alone.append(False)
+                except BlockingIOError:
+                    alone.append(True)
+            super().__init__(**options)
+            with contextlib.closing(sqlite3.connect(tmp_path / "new" / "mlflow.db")) as database:
+                assert database.execute("SELECT name FROM experiments").fetchall() == [("Default",)]
+
+    monkeypatch.setattr(mlflow, "MlflowClient", Watched)
+    connect(uri)
+    assert alone == [True]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_nothing_is_printed(view, results, invocation_of, capfd, monkeypatch):

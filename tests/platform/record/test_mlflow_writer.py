@@ -190,6 +190,58 @@ def test_a_server_that_returns_gets_everything(tracking_uri, results, invocation
     assert View(tracking_uri).level("quickstart", "why", [invocation], results) == 0
 
 
+def test_what_trains_goes_on_training_in_the_view_after_a_failure(tracking_uri, results, invocation_of, monkeypatch):
+    from mlflow import MlflowClient
+
+    now, lost = [0.0], []
+    log_batch = MlflowClient.log_batch
+
+    def answer_lost(client, run_id, **batch):
+        log_batch(client, run_id, **batch)
+        if batch.get("metrics") and not lost:
+            lost.append(run_id)
+            raise TimeoutError
+
+    monkeypatch.setattr(MlflowClient, "log_batch", answer_lost)
+    result = next(iter(results.values()))
+    writer = Writer(tracking_uri, clock=lambda: now[0])
+    invocation = invocation_of(runs=slice(1))
+    writer.open("quickstart", "why", invocation)
+    train(writer, result, points=2)
+    wait_for(lambda: writer.failures == 1)
+    now[0] = 1000.0
+    writer.point(result.run_id, result.curve[2])
+    wait_for(lambda: len(curve_of(tracking_uri, result.run_id)) == 3)
+    assert curve_of(tracking_uri, result.run_id) == [point.epoch for point in result.curve[:3]]
+    assert runs_of(tracking_uri)[result.run_id].info.status == "RUNNING"
+    writer.done(result)
+    assert writer.close(30) == 0
+    assert View(tracking_uri).level("quickstart", "why", [invocation], results) == 0
+
+
+def test_a_run_whose_creation_was_not_answered_is_found_again(tracking_uri, results, invocation_of, monkeypatch):
+    from mlflow import MlflowClient
+
+    lost, create_run = [], MlflowClient.create_run
+
+    def answer_lost(client, experiment_id, **options):
+        run = create_run(client, experiment_id, **options)
+        if "crossarch.run_id" in options["tags"] and not lost:
+            lost.append(run)
+            raise TimeoutError
+        return run
+
+    monkeypatch.setattr(MlflowClient, "create_run", answer_lost)
+    result = next(iter(results.values()))
+    writer = Writer(tracking_uri)
+    writer.open("quickstart", "why", invocation_of(runs=slice(1)))
+    train(writer, result)
+    wait_for(lambda: writer.failures == 1)
+    assert writer.close(30) == 0
+    assert runs_of(tracking_uri)[result.run_id].info.run_id == lost[0].info.run_id
+    assert writer.last_error == f"MLflow at {tracking_uri} does not answer (TimeoutError)."
+
+
 def test_too_many_live_points_are_dropped_and_come_with_the_result(tracking_uri, results, invocation_of, monkeypatch):
     slow, experiment = threading.Event(), View.experiment
 

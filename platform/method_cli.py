@@ -1,0 +1,70 @@
+"""The commands that show the method itself: its schedules, and what it costs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossarch.platform.options import (
+    DEFAULT_STORAGE,
+    Budget,
+    Smoke,
+    StudyName,
+    check_study,
+    console,
+    find_study,
+    number,
+    whole_number,
+)
+from crossarch.platform.validation import refusing, require_writable
+
+
+def schedules(
+    study: StudyName,
+    smoke: Smoke = False,
+    budget: Budget = 1.0,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = DEFAULT_STORAGE / "figures",
+) -> None:
+    """Draw keep rate and learning rate over the epochs of the study's arms (Figures 5 and 6)."""
+    from crossarch.platform.report.schedules import write_schedules
+
+    for path in write_schedules(find_study(study, smoke, budget), require_writable(out)):
+        typer.echo(path)
+
+
+def overhead(
+    architectures: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Networks beside the ConvNet, which teaches.")
+    ] = "resnet18,alexnet,vgg11,resnet50",
+    width: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Of all networks.")] = 0.125,
+    batch: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Images a step.")] = 10,
+    steps: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Timed steps of a turn.")] = 3,
+    repeats: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Turns of every arm.")] = 51,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the runs for a bare machine, and time none.")] = None,
+) -> None:
+    """Time a training step of every arm of Table 1: what does the method cost?"""
+    from crossarch.platform.report.overhead import export_timed, render_overhead, timed_runs
+    from crossarch.search_spaces.overhead import overhead_study
+    from crossarch.trainables.analysis.overhead import measure, write
+    from crossarch.trainables.batch import find_device
+
+    for file in filter(None, (out, export)):
+        require_writable(file.parent)
+    with refusing():
+        study = overhead_study(architectures.split(","), width, batch)
+        check_study(study)
+        if export:
+            export_timed(timed_runs(study), export)
+            return
+        with console().status("Timing ...") as shown:
+            document = measure(
+                timed_runs(study),
+                steps=steps,
+                repeats=repeats,
+                device=find_device(None),
+                on_network=lambda network: shown.update(f"Timing {network} ..."),
+            )
+    if out:
+        write(document, out)
+    console().print(render_overhead(document))

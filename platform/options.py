@@ -1,0 +1,88 @@
+"""What the commands have in common: their options, and what is made of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crossarch.platform.validation import BadInputError, refusing, validate
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crossarch.search_spaces.study import Study
+
+DEFAULT_STORAGE = Path("crossarch-results")
+
+
+def number(text: str) -> float:
+    """An option's value. Raises BadParameter, which names the option, where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number") from None
+
+
+def whole_number(text: str) -> int:
+    """An option's value. Raises BadParameter, which names the option, where it is none."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a whole number") from None
+
+
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name: `crossarch studies` lists them.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in a minute.")]
+Budget = Annotated[
+    float,
+    typer.Option(parser=number, metavar="NUMBER", help="Factor on every epoch constant; schedules keep their shape."),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(parser=whole_number, metavar="NUMBER", help="How many seeds, instead of the study's own number."),
+]
+Storage = Annotated[Path, typer.Option(help="Folder of ledger, weights, checkpoints and the embedded MLflow.")]
+Tracking = Annotated[
+    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's URI, instead of a SQLite file in storage.")
+]
+Address = Annotated[str | None, typer.Option(help="A running Ray cluster, instead of one of our own.")]
+
+
+def find_study(name: str, smoke: bool, budget: float) -> "Study":
+    """The study that the options name. Raises BadInputError where they do not, or where it is not allowed."""
+    from crossarch.search_spaces.catalog import find
+
+    with refusing():
+        study = find(name).scaled(budget)
+        study = study.smoke() if smoke else study
+        check_study(study)
+    return study
+
+
+def check_study(study: "Study") -> None:
+    """Refuses, before anything is done, a study with a configuration that is not allowed."""
+    for planned in study.expand(study.seeds[:1]):
+        validate(planned.config.to_dict())
+
+
+def choose_seeds(study: "Study", count: int | None) -> tuple[int, ...]:
+    """The study's own seeds, or its first `count`, going on from the last. Raises BadInputError outside [1, 1000]."""
+    if count is None:
+        return study.seeds
+    if not 1 <= count <= 1000:
+        raise BadInputError(f"seeds = {count} is outside [1, 1000]")
+    return (*study.seeds, *range(study.seeds[-1] + 1, study.seeds[-1] + 1 + count))[:count]
+
+
+def tracking_uri(uri: str | None, root: Path) -> str:
+    """The given URI, or that of the embedded store below `root`."""
+    from crossarch.platform.record.mlflow_store import default_tracking_uri
+
+    return uri or default_tracking_uri(root)
+
+
+def console() -> "Console":
+    """The terminal that the user sees."""
+    from rich.console import Console  # slow, and not needed for help
+
+    return Console()

@@ -1,0 +1,53 @@
+import pytest
+from settings import PLAIN
+
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.run.listeners import LedgerListener
+from crossarch.platform.run.plan import Task
+from crossarch.trainables.identity import run_id
+from crossarch.trainables.result import Point
+
+TASK = Task(run_id=run_id(PLAIN), config=PLAIN)
+
+
+@pytest.fixture
+def listener(tmp_path):
+    return LedgerListener(Ledger(tmp_path), tmp_path)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "checkpoints" / TASK.run_id / "00000001.pt"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    return path
+
+
+def test_the_ledger_hears_of_results_alone(listener, tmp_path):
+    listener.running(TASK)
+    listener.point(TASK, Point(epoch=1, train_loss=2.0, learning_rate=1e-3, keep_rate=1.0))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("outcome", ["finished", "diverged"])
+def test_checkpoints_go_once_the_result_is_recorded(listener, checkpoint, result, outcome):
+    listener.done(TASK, result(PLAIN, outcome))
+    assert listener.ledger.read()[TASK.run_id].outcome == outcome
+    assert not checkpoint.parent.exists()
+
+
+@pytest.mark.parametrize("outcome", ["failed", "blocked"])
+def test_checkpoints_stay_for_another_attempt(listener, checkpoint, result, outcome):
+    listener.done(TASK, result(PLAIN, outcome, error="why"))
+    assert listener.ledger.read()[TASK.run_id].error == "why"
+    assert checkpoint.exists()
+
+
+def test_checkpoints_stay_where_the_ledger_cannot_be_written(listener, checkpoint, result, monkeypatch):
+    def full(self, result):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Ledger, "write", full)
+    with pytest.raises(OSError, match="no space"):
+        listener.done(TASK, result(PLAIN))
+    assert checkpoint.exists()

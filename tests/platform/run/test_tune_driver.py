@@ -1,0 +1,184 @@
+"""What the queue and the listeners hear of Tune's trials, without Tune."""
+
+import copy
+import os
+import pickle
+import signal
+import threading
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.search import Searcher
+from settings import PLAIN, STUDENT, TEACHER
+
+from crossarch.platform.run.plan import make_plan
+from crossarch.platform.run.ready_queue import ReadyQueue
+from crossarch.platform.run.tune_driver import Events, Interrupt, QueueSearcher
+from crossarch.trainables.config import from_dict
+from crossarch.trainables.identity import run_id
+from crossarch.trainables.result import Point
+
+GRANDCHILD = STUDENT.replace({"kd.teacher": STUDENT.to_dict()})
+
+POINT = {"epoch": 1, "train_loss": 2.0, "learning_rate": 1e-3, "keep_rate": 1.0}
+
+
+class Notes:
+    """A listener that writes down what it hears."""
+
+    def __init__(self):
+        self.heard = []
+        self.results = {}
+
+    def running(self, task):
+        self.heard.append(("running", task.run_id))
+
+    def point(self, task, point):
+        self.heard.append(("point", task.run_id, point))
+
+    def done(self, task, result):
+        assert result.run_id == task.run_id
+        self.heard.append(("done", task.run_id, result.outcome))
+        self.results[task.run_id] = result
+
+
+class Study:
+    """A queue of runs between a searcher and callbacks, and the trials that Tune would make of them."""
+
+    def __init__(self, tasks, root):
+        self.queue, self.notes, self.interrupt = ReadyQueue(tasks), Notes(), Interrupt()
+        self.searcher = QueueSearcher(self.queue, root, 30.0, self.interrupt)
+        self.events = Events(self.queue, [self.notes], self.interrupt)
+
+    def suggest(self):
+        return self.searcher.suggest("trial")
+
+    def start(self):
+        """A trial of the next task."""
+        trial = SimpleNamespace(config=self.suggest())
+        self.events.on_trial_start(0, [], trial)
+        return trial
+
+    def report(self, trial, **values):
+        self.events.on_trial_result(0, [], trial, values)
+
+    def end(self, trial, result):
+        self.report(trial, result=result.to_dict())
+        self.events.on_trial_complete(0, [], trial)
+
+
+@pytest.fixture
+def study(planned, tmp_path):
+    def make(*configs):
+        return Study(make_plan([planned(config) for config in configs], {}, tmp_path).tasks, tmp_path)
+
+    return make
+
+
+def test_a_trial_is_told_all_that_it_needs(study, tmp_path):
+    running = study(STUDENT)
+    spec = running.suggest()
+    assert from_dict(spec.pop("config")) == TEACHER
+    assert spec == {
+        "root": str(tmp_path),
+        "checkpoint_seconds": 30.0,
+        "run_id": run_id(TEACHER),
+        "keep_weights": True,
+    }
+
+
+def test_tune_waits_for_teachers_and_is_told_the_end(study, result):
+    running = study(STUDENT)
+    teacher = running.start()
+    assert running.suggest() is None
+    running.end(teacher, result(TEACHER))
+    student = running.start()
+    assert student.config["keep_weights"] is False
+    assert running.suggest() == Searcher.FINISHED
+
+
+def test_points_and_results_reach_the_listeners_in_order(study, result):
+    running = study(PLAIN)
+    trial = running.start()
+    running.report(trial, point=POINT)
+    running.end(trial, result(PLAIN, test_accuracy=50.0))
+    name = run_id(PLAIN)
+    assert running.notes.heard == [("running", name), ("point", name, Point(**POINT)), ("done", name, "finished")]
+    assert running.notes.results[name].test_accuracy == 50.0
+
+
+def test_a_worker_that_is_replaced_is_no_second_start(study):
+    running = study(PLAIN)
+    trial = running.start()
+    running.events.on_trial_start(0, [], trial)
+    assert running.notes.heard == [("running", run_id(PLAIN))]
+
+
+def test_what_comes_after_the_result_is_passed_over(study, result):
+    running = study(PLAIN)
+    trial = running.start()
+    running.end(trial, result(PLAIN))
+    running.report(trial, point=POINT)
+    running.report(trial, done=True)
+    running.events.on_trial_error(0, [], trial)
+    assert [what for what, *_ in running.notes.heard] == ["running", "done"]
+
+
+def test_a_worker_that_dies_too_often_is_a_failure_and_blocks(study):
+    running = study(GRANDCHILD, PLAIN)
+    trial = running.start()
+    running.events.on_trial_error(0, [], trial)
+    results = running.notes.results
+    assert results[run_id(TEACHER)].outcome == "failed"
+    assert results[run_id(TEACHER)].error.startswith("its worker died 3 times")
+    assert results[run_id(STUDENT)].error == f"its teacher {run_id(TEACHER)} failed"
+    assert results[run_id(GRANDCHILD)].error == f"its teacher {run_id(STUDENT)} was blocked"
+    assert running.start().config["run_id"] == run_id(PLAIN), "the others go on"
+
+
+def test_a_trial_that_ends_without_a_result_is_a_failure(study):
+    running = study(PLAIN)
+    running.events.on_trial_complete(0, [], running.start())
+    assert running.notes.results[run_id(PLAIN)].error == "it ended without a result"
+
+
+def test_a_trial_that_is_interrupted_is_no_failure(study):
+    running = study(PLAIN, STUDENT)
+    trial = running.start()
+    running.interrupt.asked = True
+    running.events.on_trial_complete(0, [], trial)
+    assert running.notes.results == {}
+    assert running.suggest() == Searcher.FINISHED, "nothing new begins"
+    assert running.interrupt.stop_all()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_for_the_end(number):
+    interrupt = Interrupt()
+    before = signal.getsignal(number)
+    with interrupt.on_signals():
+        assert not interrupt.stop_all()
+        os.kill(os.getpid(), number)
+        assert interrupt.stop_all()
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(number) == before
+    assert not interrupt("trial", {})
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    def interrupt_twice():
+        with Interrupt().on_signals():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_twice()
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_tunes_snapshots_leave_out_what_no_pickle_holds(study):
+    running = study(PLAIN)
+    running.events.listeners.append(threading.Lock())
+    for part in (running.events, running.searcher, running.interrupt):
+        assert copy.deepcopy(part) is part
+        assert vars(pickle.loads(pickle.dumps(part))) == {}  # noqa: S301, our own

@@ -1,0 +1,212 @@
+"""What the commands answer, without training anything."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.run.plan import list_members
+from crossarch.search_spaces.catalog import STUDIES, find
+from crossarch.trainables.config import from_dict
+from crossarch.trainables.result import RunResult
+
+SLOW = ("torch", "ray", "mlflow", "pyarrow", "pandas", "sklearn", "matplotlib")
+
+QUICK = 1.5
+"""Seconds. The target is 0.5; the rest is for a busy machine."""
+
+HELP = f"""
+import sys
+from crossarch.platform.cli import main
+sys.argv = ["crossarch", *sys.argv[1:]]
+try:
+    main()
+finally:
+    sys.stderr.write(" ".join(name for name in {SLOW!r} if name in sys.modules))
+"""
+
+CONFIGS = list_members(find("quickstart").expand())[1]
+"""The twelve runs of quickstart by run id: nine cells and three teachers."""
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Every run of quickstart in the ledger: those of seed 2 without a result, the others with one."""
+    ledger = Ledger(tmp_path)
+    for config in CONFIGS.values():
+        done = {"test_accuracy": 50.0 + config.seed, "steps": 480, "device_seconds": 48.0}
+        lost = {"outcome": "failed", "error": "no [memory]"}
+        ledger.write(RunResult(config=config, **(lost if config.seed == 2 else {"outcome": "finished", **done})))
+    return tmp_path
+
+
+@pytest.mark.parametrize("arguments", [(), ("run",), ("train",), ("ledger", "import")], ids=" ".join)
+def test_help_is_quick_and_imports_nothing_slow(arguments, tmp_path):
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", HELP, *arguments, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        seconds.append(time.perf_counter() - begun)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Usage:" in done.stdout
+        if min(seconds) < QUICK:
+            break
+    assert min(seconds) < QUICK
+
+
+@pytest.mark.parametrize("arguments", [(), ("ledger",)], ids=["crossarch", "ledger"])
+def test_without_arguments_the_help_is_shown(crossarch, arguments):
+    answer = crossarch(*arguments)
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.startswith("Usage:")
+
+
+def test_studies_are_listed_with_their_runs(crossarch):
+    answer = crossarch("studies")
+    assert (answer.status, answer.err) == (0, "")
+    for name in STUDIES:
+        assert name in answer.out
+    assert "ConvNet, ResNet18" in answer.out
+    assert f" {len(CONFIGS)}" in answer.out
+
+
+def test_a_dry_run_counts_and_writes_nothing(crossarch, listing, tmp_path):
+    answer = crossarch("run", "quickstart", "--dry-run", "--storage", tmp_path / "storage")
+    assert (answer.status, answer.err) == (0, "")
+    assert facts(answer.out) == {
+        "Runs": "12, of which 0 are in the ledger",
+        "To train": "12, of which 3 teach others",
+        "Time": "not known: the ledger has no run of these kinds yet",
+        "Disk": "about 1 MB",
+    }
+    assert listing(tmp_path) == {}
+
+
+def test_a_dry_run_knows_what_is_done_and_how_long_it_took(crossarch, listing, results):
+    before = listing(results)
+    answer = crossarch("run", "quickstart", "--dry-run", "--storage", results)
+    told = facts(answer.out)
+    assert told["Runs"] == "12, of which 8 are in the ledger"
+    assert told["To train"] == "4, of which 1 teach others"
+    assert told["Time"].endswith("from 8 runs done before")
+    assert listing(results) == before
+
+
+def test_a_dry_run_of_a_finished_study_has_nothing_to_train(crossarch, results):
+    told = facts(crossarch("run", "quickstart", "--seeds=2", "--dry-run", "--storage", results).out)
+    assert told == {"Runs": "8, of which 8 are in the ledger", "To train": "nothing"}
+
+
+def facts(text):
+    """The lines of a dry run by their names, but the study's question."""
+    lines = (line.split("  ", 1) for line in text.splitlines() if line.strip() and not line.startswith((" ", "Study")))
+    return {name: words.strip() for name, words in lines}
+
+
+def test_seeds_go_on_from_the_studys_own(crossarch, tmp_path):
+    told = facts(crossarch("run", "quickstart", "--seeds=5", "--dry-run", "--storage", tmp_path).out)
+    assert told["Runs"].startswith("20, ")
+
+
+def test_the_status_of_a_study_that_never_ran_is_that_all_is_missing(crossarch, listing, tmp_path):
+    answer = crossarch("status", "quickstart", "--storage", tmp_path / "storage")
+    assert (answer.status, answer.err) == (0, "")
+    assert "quickstart: 0 of 12 runs finished" in answer.out
+    assert listing(tmp_path) == {}
+
+
+def test_the_status_counts_outcomes_and_tells_why(crossarch, listing, results):
+    before = listing(results)
+    answer = crossarch("status", "quickstart", "--storage", results)
+    assert (answer.status, answer.err) == (0, "")
+    assert "quickstart: 8 of 12 runs finished" in answer.out
+    assert "no [memory]" in answer.out
+    assert listing(results) == before
+
+
+def test_the_report_has_means_and_what_is_lacking(crossarch, listing, results):
+    before = listing(results)
+    answer = crossarch("report", "quickstart", "--storage", results)
+    assert (answer.status, answer.err) == (0, "")
+    assert "50.5 ± 0.7" in answer.out
+    assert "1 failed" in answer.out
+    assert "no [memory]" in answer.out
+    assert listing(results) == before
+
+
+def test_the_report_comes_as_markdown_too(crossarch, listing, results):
+    before = listing(results)
+    answer = crossarch("report", "quickstart", "--markdown", "--storage", results)
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.startswith("## quickstart\n")
+    assert "| Baseline | 50.5 ± 0.7" in answer.out
+    assert listing(results) == before
+
+
+def test_settings_of_train_reach_the_run(crossarch, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr("crossarch.platform.cli._train", lambda *arguments: asked.append(arguments) or 0)
+    settings = ["kd.alpha=0.25", "epochs=2000", "seed=7", "kd.teacher.optimizer.beta1=0.5", "data.images_per_class=1"]
+    assert crossarch("train", "--arm=full", *settings, "--storage", tmp_path, "--tracking=x:y").status == 0
+    ((study, seeds, root, tracking, address),) = asked
+    assert (seeds, root, tracking, address) == ((7,), tmp_path, "x:y", None)
+    (planned,) = study.expand()
+    config = planned.config
+    assert (config.kd.alpha, config.seed, config.model.architecture) == (0.25, 7, "resnet18")
+    assert config.kd.teacher.optimizer.beta1 == 0.5
+    assert config.data.images_per_class == config.kd.teacher.data.images_per_class == 1
+
+
+def test_the_exit_status_of_a_run_is_the_commands(crossarch, monkeypatch, tmp_path):
+    monkeypatch.setattr("crossarch.platform.cli._train", lambda *arguments: 130)
+    assert crossarch("run", "quickstart", "--storage", tmp_path).status == 130
+
+
+def test_ctrl_c_before_anything_runs_is_130(crossarch, monkeypatch, tmp_path):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("crossarch.platform.cli._train", interrupted)
+    answer = crossarch("run", "quickstart", "--storage", tmp_path)
+    assert (answer.status, answer.err) == (130, "")
+
+
+def test_ray_that_does_not_start_is_a_sentence(crossarch, monkeypatch, tmp_path, listing):
+    attempts = []
+
+    def init(address, **options):
+        attempts.append(address)
+        raise Exception("The current node timed out during startup.\nAnd much more.")  # noqa: TRY002, as Ray does
+
+    monkeypatch.setattr("crossarch.platform.run.cluster._init", init)
+    answer = crossarch("run", "quickstart", "--storage", tmp_path)
+    sentence = "Ray does not start on this machine: The current node timed out during startup."
+    assert (answer.status, answer.out, answer.err) == (1, "", f"crossarch: {sentence}\n")
+    assert attempts == ["local", "local"]
+    assert listing(tmp_path) == {}
+
+
+def test_export_writes_what_is_lacking(crossarch, results, tmp_path):
+    file = tmp_path / "new" / "runs.json"
+    answer = crossarch("ledger", "export", "quickstart", file, "--storage", results)
+    assert (answer.status, answer.out) == (0, f"4 runs written to {file}\n")
+    runs = [from_dict(values) for values in json.loads(file.read_text())["runs"]]
+    assert [run.seed for run in runs] == [2] * 4
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_clean_says_what_it_freed(crossarch, tmp_path, weights):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "x.pt").write_bytes(bytes(2_000_000))
+    answer = crossarch("clean", "--storage", tmp_path, *(["--weights"] if weights else []))
+    assert (answer.status, answer.out) == (0, f"{2.0 if weights else 0.0} MB freed\n")
+
+
+def test_sync_of_an_empty_storage_is_level_at_once(crossarch, listing, tmp_path):
+    assert crossarch("sync", "--storage", tmp_path) == (0, "", "")
+    assert listing(tmp_path) == {}

@@ -1,0 +1,159 @@
+"""Workers and servers die, weights are damaged, teachers diverge: the study goes on and the ledger tells."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from processes import Command, alive, commands, wait_for
+from shown import assert_level
+
+from crossarch.platform.record.ledger import Ledger
+from crossarch.search_spaces.single import single_run
+from crossarch.trainables.identity import run_id
+from crossarch.trainables.run import Workplace, execute
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc"),
+    # MLflow 3.17 with SQLAlchemy 2.1
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"),
+]
+
+torch.set_num_threads(1)  # as workers do
+
+PATIENCE = 300
+"""Seconds for anything that must come; Ray alone takes up to a minute to start where a machine is busy."""
+
+
+@pytest.fixture
+def start(tmp_path):
+    yield from commands(tmp_path)
+
+
+def results(storage):
+    return Ledger(storage).read()
+
+
+FREQUENT = """
+from crossarch.platform.run import runner
+from crossarch.platform.cli import main
+runner.CHECKPOINT_SECONDS = 0.2
+main()
+"""
+
+LONG = {"model.width": 0.0625, "kd.teacher.model.width": 0.0625, "data.images_per_class": 2}
+"""With a budget of 3: 300 epochs, 10 s of a student and 3 of its teacher."""
+
+
+def test_a_run_whose_worker_is_killed_ends_in_the_same_bits(start, tmp_path):
+    storage = tmp_path / "crossarch-results"
+    settings = [f"{name}={value}" for name, value in LONG.items()]
+    (planned,) = single_run("full", LONG).scaled(3).expand()
+    student, teacher = planned.config, planned.config.kd.teacher
+    command = start("train", "--arm=full", "--budget=3", *settings, code=FREQUENT)
+
+    folder = storage / "checkpoints" / run_id(student)
+    wait_for(lambda: list(folder.glob("[0-9]*.pt")), PATIENCE)
+    victims = [worker for worker in command.workers() if worker.name.startswith("ray::ImplicitFunc.train")]
+    assert victims, "none is in training"
+    for victim in victims:
+        os.kill(victim.pid, signal.SIGKILL)
+    wait_for(lambda: not any(map(alive, victims)), PATIENCE)
+    assert list(folder.glob("[0-9]*.pt"))
+
+    quiet = Workplace(root=tmp_path / "quiet")
+    expected = [execute(teacher, quiet, keep_weights=True), execute(student, quiet)]
+    assert command.wait(PATIENCE) == 0, command.err
+    assert command.err == ""
+    got = results(storage)
+    assert set(got) == {run_id(student), run_id(teacher)}
+    for result in expected:
+        again = got[result.run_id]
+        assert again.curve == result.curve
+        for name in ("test_accuracy", "test_loss", "steps", "weights_sha256", "teacher_sha256"):
+            assert getattr(again, name) == getattr(result, name), name
+    assert not (storage / "checkpoints" / run_id(student)).exists()
+    assert_level(storage, "train-budget-3")
+
+
+SMOKE = ("run", "quickstart", "--smoke")
+
+
+@pytest.fixture(scope="module")
+def unseen(tmp_path_factory):
+    """A study that was run while MLflow was dead. Its tests go on from the states that the ones before them left."""
+    run = Command(*SMOKE, "--tracking=http://127.0.0.1:9", folder=tmp_path_factory.mktemp("unseen"))
+    try:
+        run.wait(PATIENCE)
+        yield run
+    finally:
+        run.end()
+
+
+def test_a_study_does_without_mlflow_and_is_shown_later(unseen, start):
+    storage = unseen.folder / "crossarch-results"
+    assert (unseen.wait(0), unseen.err) == (0, "")
+    told = " ".join(unseen.out.split())
+    sentence = "MLflow is not level with the ledger: MLflow at http://127.0.0.1:9 does not answer (Connection refused)."
+    assert told.count(sentence) == 1
+    assert "4 planned: 4 finished" in told
+    assert not (storage / "mlflow.db").exists()
+    sync = start("sync", "--storage", storage)
+    assert (sync.wait(PATIENCE), sync.out) == (0, "quickstart-smoke: 5 runs brought level\n"), sync.err
+    assert_level(storage, "quickstart-smoke")
+
+
+def test_damaged_weights_are_a_failure_that_is_tried_again(unseen, start):
+    """Of a finished study a student is lost, and its teacher's weights are damaged."""
+    storage = unseen.folder / "crossarch-results"
+    (weights,) = (storage / "weights").glob("*.pt")
+    good = weights.read_bytes()
+    before = results(storage)
+    (student,) = (name for name, result in before.items() if result.config.kd)
+    (storage / "ledger" / "runs" / f"{student}.parquet").unlink()
+
+    weights.write_bytes(good[:1000])
+    again = start(*SMOKE, "--storage", storage)
+    assert again.wait(PATIENCE) == 1, again.err
+    assert again.err == ""
+    assert "1 failed" in again.out
+    failed = results(storage).pop(student)
+    assert failed.outcome == "failed"
+    assert failed.error
+    assert_level(storage, "quickstart-smoke")
+
+    weights.write_bytes(good)
+    again = start(*SMOKE, "--storage", storage)
+    assert again.wait(PATIENCE) == 0, again.err
+    after = results(storage)
+    assert after[student].curve == before[student].curve
+    assert {name: r for name, r in after.items() if name != student} == {
+        name: r for name, r in before.items() if name != student
+    }
+    assert_level(storage, "quickstart-smoke")
+
+
+def test_a_teacher_that_diverges_blocks_its_student_and_is_not_tried_again(start, tmp_path):
+    storage = tmp_path / "crossarch-results"
+    wild = ["kd.teacher.learning_rate.maximum=10", "kd.teacher.optimizer.weight_decay=10"]
+    command = ("train", "--arm=full", *(f"{name}={value}" for name, value in LONG.items()), *wild)
+    first = start(*command)
+    assert first.wait(PATIENCE) == 1, first.err
+    assert first.err == ""
+    known = results(storage)
+    outcomes = {result.outcome: name for name, result in known.items()}
+    assert set(outcomes) == {"diverged", "blocked"}
+    assert known[outcomes["diverged"]].error.startswith("the training loss is ")
+    assert known[outcomes["blocked"]].error == f"its teacher {outcomes['diverged']} diverged"
+    assert "1 diverged, 1 blocked" in first.out
+    assert not list((storage / "weights").glob("*"))
+    assert_level(storage, "train")
+
+    second = start(*command)
+    assert second.wait(PATIENCE) == 1, second.err
+    after = results(storage)
+    assert after[outcomes["diverged"]] == known[outcomes["diverged"]]
+    assert after[outcomes["blocked"]].finished_at > known[outcomes["blocked"]].finished_at
+    assert_level(storage, "train")

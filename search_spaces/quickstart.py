@@ -20,7 +20,7 @@ BASE = from_dict(
 )
 
 LION_MAXIMUM = {"learning_rate.maximum": 5e-4}
-"""Ten times the paper's 5e-5, as a run has 400 steps in place of 40,000. Of 2e-4, 5e-4 and 1e-3, tried on seeds 100
+"""Ten times the paper's 5e-5, as a run has 480 steps in place of 40,000. Of 2e-4, 5e-4 and 1e-3, tried on seeds 100
 and 101 of ResNet18, the larger two did alike."""
 
 
@@ -32,27 +32,30 @@ def hastened(arm: Arm) -> Arm:
     return dataclasses.replace(arm.changed(LION_MAXIMUM), teacher=teacher)
 
 
+ARMS = {arm.name: hastened(arm) for arm in TABLE_1}
+"""The five settings of Table 1 for so short a training; the study trains the first and the last."""
+
 QUICKSTART = Study(
     name="quickstart",
     question=(
-        "On 10 real digits a class, do deep networks lose to the 3-layer CNN, and does the full method close the gap?"
+        "On 10 real digits a class, does a deep network lose to the 3-layer CNN, "
+        "and does the full method close the gap?"
     ),
-    reference="Sec. 4.2 (training on limited real data), in miniature: digits, narrow networks, 1/50 of the epochs",
+    reference="Sec. 4.2 (training on limited real data), in miniature: digits, narrow networks, 1/40 of the epochs",
     base=BASE,
-    arms=tuple(hastened(arm) for arm in TABLE_1),
+    arms=(ARMS["baseline"], ARMS["full"]),
     axes=(
         Axis(
             name="architecture",
             choices={
                 "ConvNet": {"model.architecture": "convnet"},
                 "ResNet18": {"model.architecture": "resnet18"},
-                "VGG11": {"model.architecture": "vgg11"},
             },
         ),
     ),
     columns="architecture",
     teacher="ConvNet",
     seeds=(0, 1, 2),
-    budget=0.02,
-    smoke_form=Smoke(budget=0.2, changes={"model.width": 0.0625, "data.images_per_class": 2}),
+    budget=0.025,
+    smoke_form=Smoke(budget=0.16, changes={"model.width": 0.0625, "data.images_per_class": 2}),
 )

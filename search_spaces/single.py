@@ -3,10 +3,8 @@
 import dataclasses
 from typing import Any
 
-from crossarch.search_spaces.quickstart import QUICKSTART
+from crossarch.search_spaces.quickstart import ARMS, QUICKSTART
 from crossarch.search_spaces.study import Axis, Changes, Study
-
-ARMS = {arm.name: arm for arm in QUICKSTART.arms}
 
 SHARED = ("data", "precision", "engine")
 """What student and teacher have in common: changes to these reach both."""

@@ -36,12 +36,12 @@ def test_an_unknown_study_is_named_with_those_there_are(refused, command):
 
 TRAIN = {
     "epoch=3": "epoch is unknown; known here: augmentation, batch_size, ",
-    "kd.tau=1.5": "kd.tau is unknown; known here: alpha, teacher, temperature",
+    "kd.tau=1.5": "kd.tau is unknown; known here: alpha, teacher, teacher_weights, temperature",
     "kd.teacher.epoch=3": "kd.teacher.epoch is unknown",
     "optimiser.name=lion": "optimiser.name is unknown: optimiser is not a part of the configuration",
-    "model.architecture=vgg11": "model.architecture = 'vgg11' is not one of convnet, resnet18",
-    "model.architecture=11": "model.architecture = 11 is not one of convnet, resnet18",
-    'model.architecture=["vgg11"]': "model.architecture = 'vgg11' is not one of convnet, resnet18",
+    "model.architecture=vit": "model.architecture = 'vit' is not one of convnet, resnet18",
+    "model.architecture=11": "model.architecture = 11 is not a name",
+    'model.architecture=["vgg11"]': "model.architecture = ('vgg11',) is not a single value",
     "data.dataset=mnist": "data.dataset = 'mnist' is not one of digits",
     "data.images_per_class=99": "data.images_per_class = 99 is more than the 98 that every class of digits has",
     "kd.alpha=1.01": "kd.alpha = 1.01 is outside [0, 1]",
@@ -84,7 +84,10 @@ def test_a_setting_that_is_not_allowed_is_named_with_its_value_and_what_is(refus
 
 
 def test_an_unknown_arm_is_named_with_those_there_are(refused):
-    assert refused("train", "--arm", "best") == "arm = 'best' is unknown; known: baseline, full"
+    assert (
+        refused("train", "--arm", "best")
+        == "arm = 'best' is unknown; known: baseline, without_dp_kd, without_dp, without_kd, full"
+    )
 
 
 def test_a_teacher_is_only_for_an_arm_that_has_one(refused):

@@ -32,7 +32,6 @@ def test_a_run_that_changes_nothing_is_quickstarts():
     quickstart = {(plan.arm, plan.cell, plan.config.seed): plan.config for plan in QUICKSTART.expand()}
     assert only("baseline", {}) == quickstart["baseline", ("ConvNet",), 0]
     assert only("full", {"seed": 2}) == quickstart["full", ("ResNet18",), 2]
-    assert only("without_dp", {"model.architecture": "vgg11"}) == quickstart["without_dp", ("VGG11",), 0]
 
 
 def test_data_reach_the_teacher_and_its_own_settings_only_the_teacher():

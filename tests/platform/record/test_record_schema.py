@@ -50,7 +50,7 @@ def test_columns_are_the_settings_by_their_dotted_names(configs):
         "precision": "string",
     }.items():
         assert str(SCHEMA.field(name).type) == kind
-    assert not any(name.startswith("kd.teacher") for name in columns)
+    assert not any(name.startswith("kd.teacher.") for name in columns)
     assert len(set(SCHEMA.names)) == len(SCHEMA.names)
 
 

@@ -20,8 +20,8 @@ BASE = from_dict(
 )
 
 LION_MAXIMUM = {"learning_rate.maximum": 5e-4}
-"""Ten times the paper's 5e-5, as a run has 480 steps in place of 40,000. Of 2e-4, 5e-4 and 1e-3, tried on seeds 100
-and 101 of ResNet18, the larger two did alike."""
+"""Ten times the paper's 5e-5, as a run has 480 steps in place of 40,000. On ResNet18's full
+arm 2e-4 gave 91.7 and 93.2 %, 5e-4 95.1 and 96.1 % (seeds 100 and 101), 1e-3 96.6 % (seed 100 alone)."""
 
 
 def hastened(arm: Arm) -> Arm:

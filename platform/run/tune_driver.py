@@ -18,7 +18,7 @@ from crossarch.platform.run.listeners import Listener
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.trainables.result import Point, RunResult, result_from_dict
-from crossarch.trainables.run import now
+from crossarch.trainables.run import blocked, now
 from crossarch.trainables.trainable import trainable
 
 RETRIES = 2
@@ -144,17 +144,11 @@ class Events(NotSnapshotted, tune.Callback):
         failed = not result.is_result
         for student in self.tasks.finish(task.run_id, can_teach=result.outcome == "finished", failed=failed):
             outcome = result.outcome if student.teacher_id == task.run_id else "was blocked"
-            self._tell(student, blocked(student, outcome))
+            self._tell(student, blocked(student.config, student.teacher_id or "", outcome))
 
     def _tell(self, task: Task, result: RunResult) -> None:
         for listener in self.listeners:
             listener.done(task, result)
-
-
-def blocked(task: Task, outcome: str) -> RunResult:
-    """The result of a run whose teacher's outcome leaves nothing to learn from."""
-    reason = f"its teacher {task.teacher_id} {outcome}"
-    return RunResult(config=task.config, outcome="blocked", error=reason, finished_at=now())
 
 
 def drive(
@@ -168,7 +162,7 @@ def drive(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that dies is tried again, or is in the ledger
     for task in queue.in_state("blocked"):
         for listener in listeners:
-            listener.done(task, blocked(task, "diverged"))
+            listener.done(task, blocked(task.config, task.teacher_id or "", "diverged"))
     storage = root / "ray"
     tuner = tune.Tuner(
         tune.with_resources(trainable, cluster.resources),

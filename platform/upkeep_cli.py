@@ -63,6 +63,7 @@ def ui(
     typer.echo(f"MLflow: {server} (Ctrl-C ends it)")
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1"]  # one reader: four take four times as long to start
     command += ["--backend-store-uri", tracking_uri(tracking, root)]
     command += ["--default-artifact-root", (root / "mlflow-artifacts").as_uri()]
     os.execve(sys.executable, command, environment)  # noqa: S606, no shell is wanted

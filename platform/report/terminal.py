@@ -49,11 +49,11 @@ def render_report(table: Table, width: int = 80) -> RenderableType:
 
 
 def render_status(table: Table) -> RenderableType:
-    """How many runs of each arm and network are in each state, and what went wrong."""
+    """How many runs of each arm and network are in each state, of those that occur, and what went wrong."""
     grid = _grid()
     for name in (*table.axes, "arm", "network"):
         grid.add_column(Text(title(name)), overflow="fold")
-    states = [state for state in STATES if state != "unavailable" or table.counts[state]]
+    states = [state for state in STATES if state == "finished" or table.counts[state]]
     for state in states:
         grid.add_column(title(state), justify="right", no_wrap=True)
     for row in table.rows:

@@ -1,7 +1,7 @@
 """Trains a list of runs on one bare machine: torch, lion-pytorch and the readers of the data, and nothing else.
 
     python -m crossarch.trainables.batch runs.json --out DIR [--data-root DIR] [--device cpu|cuda]
-        [--checkpoint-seconds S]
+        [--checkpoint-seconds S] [--keep-weights]
 
 `runs.json` is a list of configurations as `RunConfig.to_dict` gives them, or `{"runs": [...]}`. Each run leaves
 `DIR/results/<run_id>.json`, which `crossarch ledger import DIR` admits to a ledger. Distilled sets are looked up in
@@ -81,9 +81,13 @@ def teachers(config: RunConfig) -> Iterator[RunConfig]:
 class Batch:
     """The runs of one call and the folder they are trained in."""
 
-    def __init__(self, configs: Sequence[RunConfig], workplace: Workplace, device: str) -> None:
+    def __init__(
+        self, configs: Sequence[RunConfig], workplace: Workplace, device: str, *, keep_weights: bool = False
+    ) -> None:
+        """`keep_weights`: of every run, as `crossarch landscape` needs them, and not of teachers alone."""
         self.runs = in_order(configs)
-        self.teaching = {run_id(teacher) for config in configs for teacher in teachers(config)}
+        teaching = {run_id(teacher) for config in configs for teacher in teachers(config)}
+        self.keeping = set(self.runs) if keep_weights else teaching
         self.workplace = workplace
         self.device = device
 
@@ -111,7 +115,7 @@ class Batch:
             return blocked(config, teacher, outcomes[teacher])
         started = now()
         try:
-            return execute(config, self.workplace, device=self.device, keep_weights=name in self.teaching)
+            return execute(config, self.workplace, device=self.device, keep_weights=name in self.keeping)
         except Exception as error:  # whatever it is, the other runs go on and the result tells
             return failure(config, error, started, describe(self.device))
 
@@ -189,6 +193,7 @@ def parse(arguments: Iterable[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-root", type=Path, help="folder in which data sets already lie")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     parser.add_argument("--checkpoint-seconds", type=seconds, default=30.0, help="between checkpoints; default: 30")
+    parser.add_argument("--keep-weights", action="store_true", help="of every run, as figure8 needs them")
     return parser.parse_args(None if arguments is None else list(arguments))
 
 
@@ -222,7 +227,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
         return 2
     workplace = Workplace(root=options.out, checkpoint_seconds=options.checkpoint_seconds, data_root=options.data_root)
     try:
-        return 0 if Batch(configs, workplace, device).train() else 1
+        return 0 if Batch(configs, workplace, device, keep_weights=options.keep_weights).train() else 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on from here\n")
         return 130

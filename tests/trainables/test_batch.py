@@ -110,6 +110,15 @@ def test_every_run_leaves_its_result_and_teachers_their_weights(
     assert all("finished" in line for line in lines)
 
 
+def test_the_weights_of_every_run_are_kept_where_that_is_asked(tmp_path: Path) -> None:
+    arguments = [write(tmp_path, RUNS[:1]), "--out", str(tmp_path), "--device", "cpu"]
+    assert main(arguments) == 0
+    assert not list(tmp_path.glob("weights/*"))
+    other = [write(tmp_path, RUNS[1:2]), *arguments[1:], "--keep-weights"]
+    assert main(other) == 0
+    assert [path.stem for path in tmp_path.glob("weights/*")] == ids(RUNS[1])
+
+
 def test_a_second_call_trains_nothing(tmp_path: Path, executed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [write(tmp_path, [RUN, QUICK_STUDENTS[0]]), "--out", str(tmp_path)]
     main(arguments)

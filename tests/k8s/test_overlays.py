@@ -2,9 +2,8 @@
 
 import pytest
 from checks.build import OVERLAYS, BuildError, build, compose, find, overlay_objects
-from checks.operator_rules import operator_problems
+from checks.every import problems
 from checks.pods import pods_of
-from checks.schema import schema_problems
 
 COMPONENTS = [
     ("local-cpu", ["monitoring"]),
@@ -15,10 +14,6 @@ COMPONENTS = [
     ("gpu-autoscale", ["gpu-time-slicing", "monitoring"]),
     ("prod", ["monitoring"]),
 ]
-
-
-def problems(objects):
-    return [*schema_problems(objects), *operator_problems(objects)]
 
 
 def test_the_overlays_are_those_the_readme_names():

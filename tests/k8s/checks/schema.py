@@ -1,7 +1,7 @@
-"""Strict schemas: Kubernetes' own for its kinds, ours for the rest. Unknown keys are refused, which no server does alone.
+"""Strict schemas: Kubernetes' own for its kinds, ours for the rest; unknown keys are refused.
 
-The Ray kinds have the fields that KubeRay 1.5 to 1.7 share (its reference of ray.io/v1), so what passes here is understood
-by each; values are stricter than the operator's. Pod templates in them are checked as Pods.
+The Ray kinds have the fields that KubeRay 1.5 to 1.7 share (its reference of ray.io/v1), so that what passes is
+understood by each of them. Pod templates are checked as Pods.
 """
 
 import functools
@@ -9,7 +9,6 @@ import json
 
 import jsonschema
 import kubernetes_validate
-
 from checks.pods import pods_of
 
 KUBERNETES = "1.33"

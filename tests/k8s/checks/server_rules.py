@@ -74,6 +74,6 @@ def _references(objects):
             if mount["name"] not in volumes | templates:
                 yield f"{pods.where}: there is no volume {mount['name']}"
     for job in (each for each in objects if each["kind"] == "RayJob"):
-        host = re.search(r"--tracking https?://([^:/ ]+)", job["spec"]["entrypoint"])
+        host = re.search(r"--tracking https?://(?:[^@/ ]*@)?([^:/ ]+)", job["spec"]["entrypoint"])
         if host and ("Service", host[1]) not in names:
             yield f"RayJob {job['metadata']['name']}: there is no Service {host[1]}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from checks.build import find, overlay_objects
 
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds: the manifest's startup probe allows as many."""
 API = "/api/2.0/mlflow/experiments/search?max_results=1"
 

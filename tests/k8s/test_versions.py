@@ -98,8 +98,8 @@ def test_dashboard_shows_the_metrics_as_ray_exports_them(tmp_path):
     objects = compose(tmp_path, "gpu", "monitoring")
     board = json.loads(find(objects, "ConfigMap", "crossarch-dashboard")["data"]["crossarch.json"])
     queries = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
-    ours = {"crossarch_runs", "crossarch_steps_total", "crossarch_device_seconds_total"}
-    assert set(re.findall(r"\w*crossarch\w*", queries)) == {f"ray_{name}" for name in ours}
+    ours = {"runs", "runs_ended_total", "steps_per_second", "device_seconds_total"}
+    assert set(re.findall(r"\w*crossarch\w*", queries)) == {f"ray_crossarch_{name}" for name in ours}
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
 

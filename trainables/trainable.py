@@ -15,13 +15,24 @@ from crossarch.trainables.environment import describe
 from crossarch.trainables.run import Workplace, execute, failure, now
 
 
+def claim_device(gpu_share: float) -> str:
+    """torch's name of the device that Ray has given this process, of whose memory it may take `gpu_share`, in (0, 1].
+
+    Ray only counts shares of a GPU. A run that wants more memory than its own fails alone.
+    """
+    if not torch.cuda.is_available():
+        return "cpu"
+    torch.cuda.set_per_process_memory_fraction(gpu_share)
+    return "cuda"
+
+
 def trainable(spec: Mapping[str, Any]) -> None:
     """A Tune function trainable: trains the run of `spec` and reports `point`s, and at the end its `result`.
 
     `spec` holds `config` (a run), `root` (folder of checkpoints, weights and data), `data_root` (where data sets
-    already lie, or None), `checkpoint_seconds` and `keep_weights`. An exception in a run is its outcome: trying it
-    again would raise it again. A worker that dies is another matter: Tune starts the trial anew, and it goes on from
-    its last checkpoint.
+    already lie, or None), `checkpoint_seconds`, `gpu_share` (see `claim_device`) and `keep_weights`. An exception in a
+    run is its outcome: trying it again would raise it again. A worker that dies is another matter: Tune starts the
+    trial anew, and it goes on from its last checkpoint.
     """
     torch.set_num_threads(1)
     config = from_dict(spec["config"])
@@ -30,7 +41,7 @@ def trainable(spec: Mapping[str, Any]) -> None:
         checkpoint_seconds=spec["checkpoint_seconds"],
         data_root=Path(spec["data_root"]) if spec["data_root"] else None,
     )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = claim_device(spec["gpu_share"])
     started = now()
     try:
         result = execute(
@@ -48,8 +59,8 @@ def trainable(spec: Mapping[str, Any]) -> None:
 def distillable(spec: Mapping[str, Any]) -> None:
     """A Tune function trainable: distils the set of `spec` and reports `point`s, at the end `stored` or `failed`.
 
-    `spec` holds `config` (a distillation), `name` (of the set), `root`, `data_root` and `checkpoint_seconds`. After a
-    worker's death it goes on from its last checkpoint, as a run does.
+    `spec` holds `config` (a distillation), `name` (of the set), `root`, `data_root`, `checkpoint_seconds` and
+    `gpu_share`. After a worker's death it goes on from its last checkpoint, as a run does.
     """
     torch.set_num_threads(1)
     workplace = Workplace(
@@ -62,7 +73,7 @@ def distillable(spec: Mapping[str, Any]) -> None:
             distill_from_dict(spec["config"]),
             workplace,
             spec["name"],
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            device=claim_device(spec["gpu_share"]),
             on_report=lambda point: tune.report({"point": asdict(point)}),
         )
     except Exception as error:  # whatever it is, trying again would raise it again

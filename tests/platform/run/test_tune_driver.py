@@ -84,6 +84,7 @@ def test_a_trial_is_told_all_that_it_needs(study, tmp_path):
         "root": str(tmp_path),
         "data_root": None,
         "checkpoint_seconds": 30.0,
+        "gpu_share": 1.0,
         "run_id": run_id(TEACHER),
         "keep_weights": True,
     }

@@ -1,0 +1,153 @@
+"""Ray clusters on the loopback interface, of several nodes, with a token of their own; none outlives its test."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from processes import Command, Process, alive, descendants, wait_for
+
+ROOT = Path(__file__).parents[1]
+
+RAY = "import sys; from ray.scripts.scripts import main; sys.argv[0] = 'ray'; main()"
+
+PATIENCE = 300.0
+"""Seconds for anything that must come: a node takes 5 s on a quiet machine, and a minute on a busy one."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody has just now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def listeners(pids: set[int]) -> list[str]:
+    """The addresses of all TCP sockets on which these processes listen, in Linux's hexadecimal form."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                target = os.readlink(link)
+            except OSError:
+                continue
+            if target.startswith("socket:["):
+                inodes.add(target[len("socket:[") : -1])
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                found.append(fields[1].partition(":")[0])
+    return found
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address in Linux's form is 127.0.0.0/8, ::1, or the former mapped into IPv6."""
+    mapped = "0000000000000000FFFF0000"
+    return address.removeprefix(mapped).endswith("7F") or address == "00000000000000000000000001000000"
+
+
+class RayCluster:
+    """A head and further nodes, each a `ray start --block`: its processes are known, and end with it."""
+
+    def __init__(self, folder: Path, cpus: int = 1) -> None:
+        """Starts the head in `folder`, with token authentication. Returns once it takes jobs."""
+        self.folder = folder
+        token = folder / "token"
+        token.write_text(secrets.token_hex(32))
+        token.chmod(0o600)
+        self.environment: Mapping[str, str] = {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_failure_threshold": "5",
+            "OMP_NUM_THREADS": "1",
+        }
+        self.sessions = Path(tempfile.mkdtemp(prefix="ray"))  # a socket's path has at most 107 characters
+        self.port, dashboard, client, self.metrics_port = free_ports(4)
+        self.address, self.dashboard = f"127.0.0.1:{self.port}", f"http://127.0.0.1:{dashboard}"
+        head = ("--head", f"--port={self.port}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1")
+        self.nodes: list[Command] = []
+        try:
+            self._start(*head, f"--ray-client-server-port={client}", f"--temp-dir={self.sessions}", cpus=cpus)
+            wait_for(self._takes_jobs, PATIENCE, pause=1)
+        except BaseException:
+            self.end()
+            raise
+
+    def add(self, cpus: int = 1, **options: object) -> Command:
+        """A further node."""
+        before = len(self.alive())
+        node = self._start(f"--address={self.address}", cpus=cpus, **options)
+        wait_for(lambda: len(self.alive()) > before, PATIENCE, pause=1)
+        return node
+
+    def _start(self, *arguments: str, cpus: int, **options: object) -> Command:
+        agent, metrics = free_ports(2)
+        if not self.nodes:
+            metrics = self.metrics_port
+        named = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        common = ("--block", "--node-ip-address=127.0.0.1", f"--num-cpus={cpus}", "--object-store-memory=80000000")
+        ports = (f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}")
+        self.nodes.append(
+            Command("start", *arguments, *common, *ports, *named, folder=self.folder / "nodes", code=RAY,
+                    environment=self.environment)
+        )  # fmt: skip
+        return self.nodes[-1]
+
+    def ask(self, path: str) -> dict:
+        """What the dashboard answers to a request with the token."""
+        token = Path(self.environment["RAY_AUTH_TOKEN_PATH"]).read_text()
+        request = urllib.request.Request(self.dashboard + path, headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def alive(self) -> list[dict]:
+        """The nodes that live, as the head knows them."""
+        try:
+            found = self.ask("/nodes?view=summary")["data"]["summary"]
+        except (OSError, KeyError):
+            return []
+        return [node for node in found if node.get("raylet", {}).get("state") == "ALIVE"]
+
+    def _takes_jobs(self) -> bool:
+        dead = self.nodes[0].process.poll()
+        assert dead is None, self.nodes[0].out + self.nodes[0].err
+        return bool(self.alive())
+
+    def submit(self, *command: object, environment: Mapping[str, str] | None = None) -> Command:
+        """`ray job submit` of a `crossarch` command from this working tree, whose logs it follows."""
+        job = ("job", "submit", "--address", self.dashboard, "--working-dir", str(ROOT), "--")
+        return Command(*job, *command, folder=self.folder / "jobs", code=RAY,
+                       environment=self.environment if environment is None else environment)  # fmt: skip
+
+    def kill(self, node: Command) -> list[Process]:
+        """The machine of that node is gone: all of its processes at once. What they were."""
+        victims = [*descendants(node.process.pid)]
+        for victim in victims:
+            if alive(victim):
+                os.kill(victim.pid, signal.SIGKILL)
+        node.kill()
+        return victims
+
+    def end(self) -> None:
+        """Ends all nodes, the head last."""
+        for node in reversed(self.nodes):
+            node.leftovers()  # so that it knows its family
+            node.terminate()
+            node.end(10)
+        shutil.rmtree(self.sessions, ignore_errors=True)

@@ -38,7 +38,7 @@ def listeners(pids: set[int]) -> list[str]:
     for pid in pids:
         for link in Path(f"/proc/{pid}/fd").glob("*"):
             try:
-                target = os.readlink(link)
+                target = str(link.readlink())
             except OSError:
                 continue
             if target.startswith("socket:["):
@@ -70,7 +70,6 @@ class RayCluster:
         self.environment: Mapping[str, str] = {
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_health_check_period_ms": "1000",
@@ -79,7 +78,7 @@ class RayCluster:
         }
         self.sessions = Path(tempfile.mkdtemp(prefix="ray"))  # a socket's path has at most 107 characters
         self.port, dashboard, client, self.metrics_port = free_ports(4)
-        self.address, self.dashboard = f"127.0.0.1:{self.port}", f"http://127.0.0.1:{dashboard}"
+        self.address, self.dashboard = f"127.0.0.2:{self.port}", f"http://127.0.0.1:{dashboard}"
         head = ("--head", f"--port={self.port}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1")
         self.nodes: list[Command] = []
         try:
@@ -93,15 +92,21 @@ class RayCluster:
         """A further node."""
         before = len(self.alive())
         node = self._start(f"--address={self.address}", cpus=cpus, **options)
-        wait_for(lambda: len(self.alive()) > before, PATIENCE, pause=1)
+
+        def joined() -> bool:
+            assert node.process.poll() is None, node.out + node.err
+            return len(self.alive()) > before
+
+        wait_for(joined, PATIENCE, pause=1)
         return node
 
     def _start(self, *arguments: str, cpus: int, **options: object) -> Command:
+        host = f"127.0.0.{len(self.nodes) + 2}"  # Ray takes 127.0.0.1 for the host's own address
         agent, metrics = free_ports(2)
         if not self.nodes:
             metrics = self.metrics_port
         named = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        common = ("--block", "--node-ip-address=127.0.0.1", f"--num-cpus={cpus}", "--object-store-memory=80000000")
+        common = ("--block", f"--node-ip-address={host}", f"--num-cpus={cpus}", "--object-store-memory=80000000")
         ports = (f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}")
         self.nodes.append(
             Command("start", *arguments, *common, *ports, *named, folder=self.folder / "nodes", code=RAY,

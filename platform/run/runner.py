@@ -18,6 +18,7 @@ from crossarch.platform.run.cluster import Cluster, on_demand
 from crossarch.platform.run.data import available, prepare
 from crossarch.platform.run.estimate import paces
 from crossarch.platform.run.listeners import LedgerListener, Listener, MlflowListener, tell_blocked
+from crossarch.platform.run.metrics import MetricsListener
 from crossarch.platform.run.plan import Plan, make_plan
 from crossarch.platform.run.progress import TerminalProgress
 from crossarch.platform.run.ready_queue import ReadyQueue
@@ -143,6 +144,7 @@ def _train(
                 console.print(cluster.waits_for, highlight=False)
             from crossarch.platform.run.tune_driver import drive  # needs Ray
 
+            listeners.append(MetricsListener(study.name, queue))
             return drive(queue, listeners, cluster, site, invocation.id)
     finally:
         view.close(VIEW_PATIENCE)

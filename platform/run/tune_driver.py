@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 
 from crossarch.platform.run.cluster import Cluster
 from crossarch.platform.run.demand import Demand
+from crossarch.platform.run.estimate import step_count
 from crossarch.platform.run.listeners import Listener, tell_blocked
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.ready_queue import ReadyQueue
@@ -93,6 +94,7 @@ class QueueSearcher(NotSnapshotted, Searcher):
                 "run_id": task.run_id,
                 "config": task.config.to_dict(),
                 "keep_weights": task.keeps_weights,
+                "steps": step_count(task.config),
             }
         return Searcher.FINISHED if self.interrupt.asked or self.queue.over else None  # type: ignore[return-value]
 

@@ -9,7 +9,7 @@ import socket
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from processes import Command, Process, alive, descendants, wait_for
@@ -20,6 +20,9 @@ RAY = "import sys; from ray.scripts.scripts import main; sys.argv[0] = 'ray'; ma
 
 PATIENCE = 300.0
 """Seconds for anything that must come: a node takes 5 s on a quiet machine, and a minute on a busy one."""
+
+
+ATTEMPTS = 3
 
 
 def free_ports(count: int) -> list[int]:
@@ -72,47 +75,55 @@ class RayCluster:
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "240",
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_failure_threshold": "5",
             "OMP_NUM_THREADS": "1",
         }
         self.sessions = Path(tempfile.mkdtemp(prefix="ray"))  # a socket's path has at most 107 characters
-        self.port, dashboard, client, self.metrics_port = free_ports(4)
-        self.address, self.dashboard = f"127.0.0.2:{self.port}", f"http://127.0.0.1:{dashboard}"
-        head = ("--head", f"--port={self.port}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1")
         self.nodes: list[Command] = []
         try:
-            self._start(*head, f"--ray-client-server-port={client}", f"--temp-dir={self.sessions}", cpus=cpus)
-            wait_for(self._takes_jobs, PATIENCE, pause=1)
+            self._start(self._head, cpus=cpus)
         except BaseException:
             self.end()
             raise
 
+    def _head(self) -> list[str]:
+        """The arguments of the head, with ports that are free now."""
+        self.port, dashboard, client, self.metrics_port = free_ports(4)
+        self.address, self.dashboard = f"127.0.0.2:{self.port}", f"http://127.0.0.1:{dashboard}"
+        ports = [f"--port={self.port}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
+        ports.append(f"--metrics-export-port={self.metrics_port}")
+        return ["--head", *ports, "--dashboard-host=127.0.0.1", f"--temp-dir={self.sessions}"]
+
     def add(self, cpus: int = 1, **options: object) -> Command:
-        """A further node."""
-        before = len(self.alive())
-        node = self._start(f"--address={self.address}", cpus=cpus, **options)
-
-        def joined() -> bool:
-            assert node.process.poll() is None, node.out + node.err
-            return len(self.alive()) > before
-
-        wait_for(joined, PATIENCE, pause=1)
-        return node
-
-    def _start(self, *arguments: str, cpus: int, **options: object) -> Command:
-        host = f"127.0.0.{len(self.nodes) + 2}"  # Ray takes 127.0.0.1 for the host's own address
-        agent, metrics = free_ports(2)
-        if not self.nodes:
-            metrics = self.metrics_port
+        """A further node, with these options of `ray start`."""
         named = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        common = ("--block", f"--node-ip-address={host}", f"--num-cpus={cpus}", "--object-store-memory=80000000")
-        ports = (f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}")
-        self.nodes.append(
-            Command("start", *arguments, *common, *ports, *named, folder=self.folder / "nodes", code=RAY,
-                    environment=self.environment)
-        )  # fmt: skip
-        return self.nodes[-1]
+
+        def arguments() -> list[str]:
+            return [f"--address={self.address}", f"--metrics-export-port={free_ports(1)[0]}", *named]
+
+        return self._start(arguments, cpus=cpus)
+
+    def _start(self, arguments: Callable[[], list[str]], cpus: int) -> Command:
+        """Starts a node, and once more where that fails: Ray gives up after 30 s, whatever else the machine does."""
+        before, host = len(self.nodes), f"127.0.0.{len(self.nodes) + 2}"  # 127.0.0.1 it takes for the host's address
+        for attempt in range(1, ATTEMPTS + 1):
+            common = ["--block", f"--node-ip-address={host}", f"--num-cpus={cpus}", "--object-store-memory=80000000"]
+            common.append(f"--dashboard-agent-listen-port={free_ports(1)[0]}")
+            command = ["start", *arguments(), *common]
+            node = Command(*command, folder=self.folder / "nodes", code=RAY, environment=self.environment)
+            try:
+                wait_for(lambda: node.process.poll() is not None or len(self.alive()) > before, PATIENCE, pause=1)  # noqa: B023
+                assert node.process.poll() is None, node.out + node.err
+            except (AssertionError, TimeoutError):
+                node.end()
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                self.nodes.append(node)
+                break
+        return node
 
     def ask(self, path: str) -> dict:
         """What the dashboard answers to a request with the token."""
@@ -128,11 +139,6 @@ class RayCluster:
         except (OSError, KeyError):
             return []
         return [node for node in found if node.get("raylet", {}).get("state") == "ALIVE"]
-
-    def _takes_jobs(self) -> bool:
-        dead = self.nodes[0].process.poll()
-        assert dead is None, self.nodes[0].out + self.nodes[0].err
-        return bool(self.alive())
 
     def submit(self, *command: object, environment: Mapping[str, str] | None = None) -> Command:
         """`ray job submit` of a `crossarch` command from this working tree, whose logs it follows."""

@@ -15,14 +15,13 @@ SHARES = (1, 2, 3, 6, 7, 9)
 SELECTORS = {"a": True, "b": False, "!a": False, "!b": True, "in(a,b)": True, "in(b,c)": False, "!in(b,c)": True}
 
 CODE = f"""
-import json
-import ray
+import json, os
 from crossarch.platform.run.cluster import LOOPBACK
 from crossarch.platform.run.demand import Demand, Node, gpu_share, selects
-import os
 os.environ.update(LOOPBACK)
-ray.init("local", num_cpus=16, num_gpus=1, labels={{"zone": "a"}}, include_dashboard=False, _node_ip_address="127.0.0.1",
-         log_to_driver=False)
+import ray
+devices = {{"num_cpus": 16, "num_gpus": 1, "labels": {{"zone": "a"}}}}
+ray.init("local", **devices, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
 
 def granted(demand, most, seconds):
     "How many of so many groups Ray gives a place, within so many seconds of the last one that it gave one."
@@ -36,7 +35,8 @@ def granted(demand, most, seconds):
 told = {{"shares": {{}}, "selectors": {{}}}}
 for k in {SHARES}:
     demand = Demand(gpus=gpu_share(1 / k))
-    told["shares"][k] = [granted(demand, k, 30), granted(demand, k + 1, 3), demand.slots(Node(resources=ray.cluster_resources()))]
+    slots = demand.slots(Node(resources=ray.cluster_resources()))
+    told["shares"][k] = [granted(demand, k, 30), granted(demand, k + 1, 3), slots]
 for selector in {list(SELECTORS)}:
     told["selectors"][selector] = [granted(Demand(labels={{"zone": selector}}), 1, 5) == 1, selects(selector, "a")]
 print(json.dumps(told))

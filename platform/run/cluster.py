@@ -115,13 +115,20 @@ def _nodes() -> tuple[Node, ...]:
 
 
 @contextmanager
-def on_demand(site: Site) -> Iterator[Callable[[], Cluster]]:
+def on_demand(site: Site, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[Callable[[], Cluster]]:
     """A function that gives the site's cluster, connected to at its first call, until the context ends.
 
-    It raises as `connected` and `Cluster.serving` do.
+    It raises as `connected` and `Cluster.serving` do. `tell` hears what the cluster waits for, if it does.
     """
+
+    def connect() -> Cluster:
+        cluster = stack.enter_context(connected(site.address)).serving(site.demand, site.grows_to)
+        if cluster.waits_for:
+            tell(cluster.waits_for)
+        return cluster
+
     with ExitStack() as stack:
-        yield functools.cache(lambda: stack.enter_context(connected(site.address)).serving(site.demand, site.grows_to))
+        yield functools.cache(connect)
 
 
 def _start() -> None:

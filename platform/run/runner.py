@@ -72,7 +72,7 @@ def run_study(study: Study, seeds: tuple[int, ...], site: Site, console: Console
     """
     ledger = Ledger(site.root)
     interrupted = False
-    with on_demand(site) as cluster:
+    with on_demand(site, console.print) as cluster:
         if study.to_distil():
             from crossarch.platform.run.distillation import INTERRUPTED, distil_for
 
@@ -140,8 +140,6 @@ def _train(
             tell_blocked(queue, listeners)
             if cluster is None:
                 return False
-            if cluster.waits_for:
-                console.print(cluster.waits_for, highlight=False)
             from crossarch.platform.run.tune_driver import drive  # needs Ray
 
             listeners.append(MetricsListener(study.name, queue))

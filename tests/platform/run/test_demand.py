@@ -1,10 +1,12 @@
 import math
 import re
+from contextlib import contextmanager
 
 import pytest
 
-from crossarch.platform.run.cluster import Cluster, ClusterError, _additions
+from crossarch.platform.run.cluster import Cluster, ClusterError, _additions, on_demand
 from crossarch.platform.run.demand import Demand, Node, gpu_share, parse_labels, parse_resources, selects
+from crossarch.platform.run.site import Site
 
 CPUS = Node(resources={"CPU": 4.0, "memory": 8e9}, labels={"zone": "a"})
 GPUS = Node(resources={"CPU": 8.0, "GPU": 2.0}, labels={"zone": "b"})
@@ -142,3 +144,18 @@ def test_what_the_job_sets_itself_is_not_set_again():
         assert _additions(silent) == _additions(None)
     told = _additions('{"runtime_env": {"env_vars": {"OMP_NUM_THREADS": "4"}}}')
     assert told == {name: value for name, value in _additions(None).items() if name != "OMP_NUM_THREADS"}
+
+
+@pytest.mark.parametrize("nodes", [(HEAD,), (HEAD, CPUS)])
+def test_what_is_waited_for_is_told_once(monkeypatch, tmp_path, nodes):
+    @contextmanager
+    def connected(address):
+        yield Cluster(nodes=nodes)
+
+    monkeypatch.setattr("crossarch.platform.run.cluster.connected", connected)
+    told = []
+    site = Site(root=tmp_path, tracking="nowhere", grows_to=3)
+    with on_demand(site, told.append) as cluster:
+        assert told == [], "nobody has asked for the cluster"
+        assert [cluster().slots, cluster().slots] == [3, 3]
+    assert len(told) == (1 if nodes == (HEAD,) else 0)

@@ -9,20 +9,33 @@ import socket
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from processes import Command, Process, alive, descendants, wait_for
 
 ROOT = Path(__file__).parents[1]
 
-RAY = "import sys; from ray.scripts.scripts import main; sys.argv[0] = 'ray'; main()"
+RAY = """
+import sys, time
+from ray._private import services
+from ray.scripts.scripts import main
+
+def get_node(*told, ask=services.get_node):
+    for _ in range(240):
+        try:
+            return ask(*told)
+        except RuntimeError:
+            time.sleep(1)
+    return ask(*told)
+
+services.get_node = get_node  # else `ray start` gives its node up after 30 s, which a busy machine may need
+sys.argv[0] = "ray"
+main()
+"""
 
 PATIENCE = 300.0
 """Seconds for anything that must come: a node takes 5 s on a quiet machine, and a minute on a busy one."""
-
-
-ATTEMPTS = 3
 
 
 def free_ports(count: int) -> list[int]:
@@ -81,48 +94,39 @@ class RayCluster:
             "OMP_NUM_THREADS": "1",
         }
         self.sessions = Path(tempfile.mkdtemp(prefix="ray"))  # a socket's path has at most 107 characters
+        port, dashboard, client = free_ports(3)
+        self.address, self.dashboard = f"127.0.0.2:{port}", f"http://127.0.0.1:{dashboard}"
+        self.metrics_port = 0
         self.nodes: list[Command] = []
+        ports = [f"--port={port}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
+        head = ["--head", *ports, "--dashboard-host=127.0.0.1", f"--temp-dir={self.sessions}"]
         try:
-            self._start(self._head, cpus=cpus)
+            self._start(head, cpus=cpus)
         except BaseException:
             self.end()
             raise
 
-    def _head(self) -> list[str]:
-        """The arguments of the head, with ports that are free now."""
-        self.port, dashboard, client, self.metrics_port = free_ports(4)
-        self.address, self.dashboard = f"127.0.0.2:{self.port}", f"http://127.0.0.1:{dashboard}"
-        ports = [f"--port={self.port}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
-        ports.append(f"--metrics-export-port={self.metrics_port}")
-        return ["--head", *ports, "--dashboard-host=127.0.0.1", f"--temp-dir={self.sessions}"]
-
     def add(self, cpus: int = 1, **options: object) -> Command:
         """A further node, with these options of `ray start`."""
         named = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        return self._start([f"--address={self.address}", *named], cpus=cpus)
 
-        def arguments() -> list[str]:
-            return [f"--address={self.address}", f"--metrics-export-port={free_ports(1)[0]}", *named]
-
-        return self._start(arguments, cpus=cpus)
-
-    def _start(self, arguments: Callable[[], list[str]], cpus: int) -> Command:
-        """Starts a node, and once more where that fails: Ray gives up after 30 s, whatever else the machine does."""
+    def _start(self, arguments: list[str], cpus: int) -> Command:
+        """Starts a node, and returns once the head knows it."""
         before, host = len(self.nodes), f"127.0.0.{len(self.nodes) + 2}"  # 127.0.0.1 it takes for the host's address
-        for attempt in range(1, ATTEMPTS + 1):
-            common = ["--block", f"--node-ip-address={host}", f"--num-cpus={cpus}", "--object-store-memory=80000000"]
-            common.append(f"--dashboard-agent-listen-port={free_ports(1)[0]}")
-            command = ["start", *arguments(), *common]
-            node = Command(*command, folder=self.folder / "nodes", code=RAY, environment=self.environment)
-            try:
-                wait_for(lambda: node.process.poll() is not None or len(self.alive()) > before, PATIENCE, pause=1)  # noqa: B023
-                assert node.process.poll() is None, node.out + node.err
-            except (AssertionError, TimeoutError):
-                node.end()
-                if attempt == ATTEMPTS:
-                    raise
-            else:
-                self.nodes.append(node)
-                break
+        agent, metrics = free_ports(2)
+        self.metrics_port = self.metrics_port if self.nodes else metrics
+        ports = (f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}")
+        common = ("--block", f"--node-ip-address={host}", f"--num-cpus={cpus}", "--object-store-memory=80000000")
+        command = ("start", *arguments, *common, *ports)
+        node = Command(*command, folder=self.folder / "nodes", code=RAY, environment=self.environment)
+        self.nodes.append(node)
+
+        def joined() -> bool:
+            assert node.process.poll() is None, node.out + node.err
+            return len(self.alive()) > before
+
+        wait_for(joined, PATIENCE, pause=1)
         return node
 
     def ask(self, path: str) -> dict:

@@ -51,7 +51,8 @@ class Postgres:
         secret.write_text(self._password)
         if self._user:
             shutil.chown(secret, self._user)
-        self.uri = f"postgresql://crossarch:{self._password}@127.0.0.1:{port}/postgres"
+        self._address = f"crossarch:{self._password}@127.0.0.1:{port}/postgres"
+        self.uri = f"postgresql+psycopg2://{self._address}"
         data = self.folder / "data"
         create = [programs / "initdb", "-D", data, "-U", "crossarch", "--auth=scram-sha-256", f"--pwfile={secret}"]
         subprocess.run([*create, "--no-sync"], **self._options(), check=True, capture_output=True)  # type: ignore[call-overload]
@@ -78,7 +79,7 @@ class Postgres:
 
         assert self.process.poll() is None, (self.folder / "log").read_text()
         try:
-            psycopg2.connect(self.uri).close()
+            psycopg2.connect(f"postgresql://{self._address}").close()
         except psycopg2.OperationalError:
             return False
         return True
@@ -87,7 +88,7 @@ class Postgres:
         """The number that a query answers."""
         import psycopg2
 
-        connection = psycopg2.connect(self.uri)
+        connection = psycopg2.connect(f"postgresql://{self._address}")
         try:
             with connection.cursor() as cursor:
                 cursor.execute(query)

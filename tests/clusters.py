@@ -88,7 +88,9 @@ class RayCluster:
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "240",
+            "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "240",  # these three for busy machines
+            "RAY_agent_register_timeout_ms": "240000",
+            "RAY_raylet_start_wait_time_s": "240",
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_failure_threshold": "5",
             "OMP_NUM_THREADS": "1",

@@ -75,7 +75,7 @@ def scrape(cluster):
 
 def test_a_node_is_killed_and_every_run_is_there_once(run, cluster):
     storage = cluster.folder / "storage"
-    command = run("--seeds", SEEDS)
+    command = run("--seeds", SEEDS, "--labels", "zone=in(a,b)")
     planned = list_members(SMALL.smoke().expand(range(SEEDS)))[1]
 
     def one_is_done():

@@ -188,6 +188,7 @@ def make_site(
     Raises BadInputError for a data root that is no folder, for a cluster that grows to less than one run, and inside
     a job of Ray's for a storage folder that would not outlive it.
     """
+    from crossarch.platform.run.cluster import JOB_VARIABLE
     from crossarch.platform.run.demand import Demand
     from crossarch.platform.run.site import Site
 
@@ -195,7 +196,7 @@ def make_site(
         raise BadInputError(f"data_root = {str(data_root)!r} is not a folder")
     if grows_to is not None and grows_to < 1:
         raise BadInputError(f"grows_to = {grows_to} is outside [1, inf)")
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and root.is_relative_to(Path.cwd()):
+    if JOB_VARIABLE in os.environ and root.is_relative_to(Path.cwd()):
         raise BadInputError(f"storage = {str(root)!r} lies in the job's working directory, which Ray removes")
     raw = data_root.resolve() if data_root else None
     return Site(

@@ -17,12 +17,21 @@ from processes import Command, Process, alive, descendants, wait_for
 ROOT = Path(__file__).parents[1]
 
 RAY = """
-import sys
-from ray._private import node
+import sys, time
+from ray._private import node, services
 from ray.scripts.scripts import main
 
 node.Node.start_ray_client_server = lambda self: None  # nobody here needs it, and it takes seconds
 
+def get_node(*told, ask=services.get_node):
+    for _ in range(240):
+        try:
+            return ask(*told)
+        except RuntimeError:
+            time.sleep(1)
+    return ask(*told)
+
+services.get_node = get_node  # else a node is given up after 30 s, which a busy machine may need
 sys.argv[0] = "ray"
 main()
 """
@@ -31,7 +40,7 @@ PATIENCE = 300.0
 """Seconds for anything that must come: a node takes 5 s on a quiet machine, and a minute on a busy one."""
 
 
-WAIT, ATTEMPTS = 100.0, 4
+WAIT, ATTEMPTS = 200.0, 3
 """Seconds that a node gets to join, and how often: Ray gives its agents 15 s, and whatever comes late is lost."""
 
 

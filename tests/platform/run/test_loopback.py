@@ -8,7 +8,11 @@ import pytest
 from clusters import is_loopback, listeners
 from processes import Command, descendants, wait_for
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc"),
+    # MLflow 3.17 with SQLAlchemy 2.1
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"),
+]
 
 PATIENCE = 300
 """Seconds, most of them Ray's on a busy machine."""

@@ -17,7 +17,11 @@ from crossarch.platform.options import (
     Configs,
     DataRoot,
     Design,
+    GpusPerRun,
+    GrowsTo,
+    Labels,
     Only,
+    Resources,
     Seeds,
     Smoke,
     Storage,
@@ -29,6 +33,7 @@ from crossarch.platform.options import (
     console,
     find_study,
     form_of,
+    make_demand,
     make_site,
     tracking_uri,
 )
@@ -84,6 +89,10 @@ def run(
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
     address: Address = None,
+    gpus_per_run: GpusPerRun = None,
+    resources: Resources = None,
+    labels: Labels = None,
+    grows_to: GrowsTo = None,
     only: Only = None,
     design: Design = None,
     configs: Configs = None,
@@ -93,6 +102,7 @@ def run(
 ) -> None:
     """Train what the study lacks and show its table. Ctrl-C ends tidily; running again continues."""
     root = require_writable(storage)
+    site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
     chosen, numbers = _choose(form_of(study, design, configs, vary), smoke, budget, seeds, root, only)
     if dry_run:
         from crossarch.platform.run.forecast import render_forecast
@@ -100,7 +110,7 @@ def run(
 
         console().print(render_forecast(chosen, plan_study(chosen, numbers, root), root))
         return
-    raise typer.Exit(_train(chosen, numbers, make_site(root, tracking, address, data_root)))
+    raise typer.Exit(_train(chosen, numbers, site))
 
 
 def _choose(

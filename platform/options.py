@@ -1,6 +1,7 @@
 """What the commands have in common: their options, and what is made of them."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from crossarch.platform.validation import BadInputError, refusing, validate
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from crossarch.platform.run.demand import Demand
     from crossarch.platform.run.site import Site
     from crossarch.search_spaces.study import Study
 
@@ -51,6 +53,26 @@ Tracking = Annotated[
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster, instead of one of our own.")]
 
 
+GpusPerRun = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-run", parser=number, metavar="1/K", help="0.25: four runs a GPU, each with a quarter of its memory."
+    ),
+]
+Resources = Annotated[
+    list[str] | None,
+    typer.Option("--resources", metavar="NAME=AMOUNT", help="More that a run needs of its node. May be repeated."),
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--labels", metavar="NAME=VALUE", help="Labels that a run's node must have. May be repeated."),
+]
+GrowsTo = Annotated[
+    int | None,
+    typer.Option(
+        "--grows-to", parser=whole_number, metavar="NUMBER", help="Runs at a time once an autoscaler has added nodes."
+    ),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(
@@ -144,14 +166,47 @@ def choose_seeds(study: "Study", count: int | None) -> tuple[int, ...]:
     return (*study.seeds, *range(study.seeds[-1] + 1, study.seeds[-1] + 1 + count))[:count]
 
 
-def make_site(root: Path, tracking: str | None, address: str | None, data_root: Path | None) -> "Site":
-    """Where a study is run and recorded, as the options say. Raises BadInputError for a data root that is no folder."""
+def make_demand(gpus: float | None, resources: list[str] | None, labels: list[str] | None) -> "Demand":
+    """What each run asks of a node, as the options say. Raises BadInputError where they are not allowed."""
+    from crossarch.platform.run.demand import Demand, gpu_share, parse_labels, parse_resources
+
+    with refusing():
+        share = None if gpus is None else gpu_share(gpus)
+        return Demand(gpus=share, resources=parse_resources(resources or ()), labels=parse_labels(labels or ()))
+
+
+def make_site(
+    root: Path,
+    tracking: str | None,
+    address: str | None,
+    data_root: Path | None,
+    demand: "Demand | None" = None,
+    grows_to: int | None = None,
+) -> "Site":
+    """Where a study is run and recorded, as the options say.
+
+    Raises BadInputError for a data root that is no folder, for a cluster that grows to less than one run, and inside
+    a job of Ray's for a storage folder that would not outlive it.
+    """
+    from crossarch.platform.run.cluster import JOB_VARIABLE
+    from crossarch.platform.run.demand import Demand
     from crossarch.platform.run.site import Site
 
     if data_root is not None and not data_root.is_dir():
         raise BadInputError(f"data_root = {str(data_root)!r} is not a folder")
+    if grows_to is not None and grows_to < 1:
+        raise BadInputError(f"grows_to = {grows_to} is outside [1, inf)")
+    if JOB_VARIABLE in os.environ and root.is_relative_to(Path.cwd()):
+        raise BadInputError(f"storage = {str(root)!r} lies in the job's working directory, which Ray removes")
     raw = data_root.resolve() if data_root else None
-    return Site(root=root, tracking=tracking_uri(tracking, root), address=address, data_root=raw)
+    return Site(
+        root=root,
+        tracking=tracking_uri(tracking, root),
+        address=address,
+        demand=demand or Demand(),
+        grows_to=grows_to or 0,
+        data_root=raw,
+    )
 
 
 def tracking_uri(uri: str | None, root: Path) -> str:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -69,19 +69,21 @@ def wait_for(what: Callable[[], Found | None], seconds: float, pause: float = 0.
 class Command:
     """`crossarch` with some arguments, in a folder and a session of its own, as in a terminal of its own."""
 
-    def __init__(self, *arguments: object, folder: Path, code: str = MAIN) -> None:
-        """`code` is what Python runs instead, to change something before `main()`."""
+    def __init__(
+        self, *arguments: object, folder: Path, code: str = MAIN, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`code` is what Python runs instead, to change something before `main()`; `environment` is added to ours."""
         self.folder = folder
         self.family: list[Process] = []
         folder.mkdir(parents=True, exist_ok=True)
         number = len(list(folder.glob("*.out")))
         self._out, self._err = folder / f"{number}.out", folder / f"{number}.err"
-        environment = {name: value for name, value in os.environ.items() if name not in OURS}
+        inherited = {name: value for name, value in os.environ.items() if name not in OURS}
         with self._out.open("w") as out, self._err.open("w") as err:  # a pipe would stay open in what it leaves behind
             self.process = subprocess.Popen(
                 [sys.executable, "-c", code, *map(str, arguments)],
                 cwd=folder,
-                env=environment | {"COLUMNS": "120"},
+                env=inherited | {"COLUMNS": "120"} | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

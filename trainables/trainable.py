@@ -1,27 +1,63 @@
 """One run, or one distillation, as a Ray Tune trial: the only module of this room that knows Ray."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from ray import tune
+from ray.util.metrics import Gauge
 
 from crossarch.trainables.config import from_dict
 from crossarch.trainables.distillers import run as distillation
 from crossarch.trainables.distillers.config import from_dict as distill_from_dict
 from crossarch.trainables.environment import describe
+from crossarch.trainables.result import Point
 from crossarch.trainables.run import Workplace, execute, failure, now
+
+
+def claim_device(gpu_share: float) -> str:
+    """torch's name of the device that Ray has given this process, of whose memory it may take `gpu_share`, in (0, 1].
+
+    Ray only counts shares of a GPU. A run that wants more memory than its own fails alone.
+    """
+    if not torch.cuda.is_available():
+        return "cpu"
+    torch.cuda.set_per_process_memory_fraction(gpu_share)
+    return "cuda"
+
+
+class Pace:
+    """Steps a second of the run that this process trains, as Ray's metric `crossarch_steps_per_second`."""
+
+    def __init__(self, architecture: str, steps_an_epoch: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds."""
+        self._gauge = Gauge("crossarch_steps_per_second", "Steps a second of a run.", ("architecture",))
+        self._tags = {"architecture": architecture}
+        self._steps_an_epoch, self._clock = steps_an_epoch, clock
+        self._last: tuple[int, float] | None = None
+
+    def tell(self, epoch: int) -> None:
+        """So many epochs are done. The first report only begins to count: what came before is not all training."""
+        clock = self._clock()
+        if self._last is not None and epoch > self._last[0]:
+            self._gauge.set((epoch - self._last[0]) * self._steps_an_epoch / (clock - self._last[1]), self._tags)
+        self._last = epoch, clock
+
+    def end(self) -> None:
+        """The process trains no more."""
+        self._gauge.set(0.0, self._tags)
 
 
 def trainable(spec: Mapping[str, Any]) -> None:
     """A Tune function trainable: trains the run of `spec` and reports `point`s, and at the end its `result`.
 
     `spec` holds `config` (a run), `root` (folder of checkpoints, weights and data), `data_root` (where data sets
-    already lie, or None), `checkpoint_seconds` and `keep_weights`. An exception in a run is its outcome: trying it
-    again would raise it again. A worker that dies is another matter: Tune starts the trial anew, and it goes on from
-    its last checkpoint.
+    already lie, or None), `checkpoint_seconds`, `gpu_share` (see `claim_device`), `steps` (of the whole
+    run) and `keep_weights`. An exception in a run is its outcome: trying it again would raise it again. A worker that
+    dies is another matter: Tune starts the trial anew, and it goes on from its last checkpoint.
     """
     torch.set_num_threads(1)
     config = from_dict(spec["config"])
@@ -30,7 +66,13 @@ def trainable(spec: Mapping[str, Any]) -> None:
         checkpoint_seconds=spec["checkpoint_seconds"],
         data_root=Path(spec["data_root"]) if spec["data_root"] else None,
     )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = claim_device(spec["gpu_share"])
+    pace = Pace(config.model.architecture, spec["steps"] / config.epochs)
+
+    def report(point: Point) -> None:
+        pace.tell(point.epoch)
+        tune.report({"point": asdict(point)})
+
     started = now()
     try:
         result = execute(
@@ -38,18 +80,20 @@ def trainable(spec: Mapping[str, Any]) -> None:
             workplace,
             device=device,
             keep_weights=spec["keep_weights"],
-            on_report=lambda point: tune.report({"point": asdict(point)}),
+            on_report=report,
         )
     except Exception as error:  # whatever it is, the study goes on and the ledger tells
         result = failure(config, error, started, describe(device))
+    finally:
+        pace.end()
     tune.report({"result": result.to_dict()})
 
 
 def distillable(spec: Mapping[str, Any]) -> None:
     """A Tune function trainable: distils the set of `spec` and reports `point`s, at the end `stored` or `failed`.
 
-    `spec` holds `config` (a distillation), `name` (of the set), `root`, `data_root` and `checkpoint_seconds`. After a
-    worker's death it goes on from its last checkpoint, as a run does.
+    `spec` holds `config` (a distillation), `name` (of the set), `root`, `data_root`, `checkpoint_seconds` and
+    `gpu_share`. After a worker's death it goes on from its last checkpoint, as a run does.
     """
     torch.set_num_threads(1)
     workplace = Workplace(
@@ -62,7 +106,7 @@ def distillable(spec: Mapping[str, Any]) -> None:
             distill_from_dict(spec["config"]),
             workplace,
             spec["name"],
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            device=claim_device(spec["gpu_share"]),
             on_report=lambda point: tune.report({"point": asdict(point)}),
         )
     except Exception as error:  # whatever it is, trying again would raise it again

@@ -1,13 +1,18 @@
 """The Ray cluster: one of our own on this machine, or one that is there already."""
 
 import functools
+import json
 import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from crossarch.platform.run.agreement import other_versions, survey
+from crossarch.platform.run.demand import Demand, Node, unserved
+from crossarch.platform.run.site import Site
 
 ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers under `uv run` start in an environment of their own
@@ -26,6 +31,15 @@ WORKER_ENVIRONMENT = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
+LOOPBACK = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux, too: else Ray takes the host's address for 127.0.0.1
+}
+"""Of a cluster of our own, whose ports then listen on the loopback interface alone, for those with the token."""
+
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""What Ray tells the driver of a submitted job about its job, as JSON."""
+
 ATTEMPTS = 2
 """Ray gives its own processes 30 s to start, which a machine that is busy just then may not manage."""
 
@@ -34,25 +48,36 @@ PATIENCE = 10.0
 
 
 class ClusterError(Exception):
-    """Ray does not start on this machine; one sentence."""
+    """Ray does not start on this machine, or the cluster cannot train these runs; one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What there is to train on."""
+    """What there is to train on, and what each run asks for."""
 
-    cpus: int
-    gpus: int
-
-    @property
-    def resources(self) -> dict[str, float]:
-        """Of one run: a core, and a GPU where there are any."""
-        return {"cpu": 1, "gpu": 1 if self.gpus else 0}
+    nodes: tuple[Node, ...]
+    demand: Demand = field(default_factory=Demand)
+    grows_to: int = 0
+    """Runs at a time once an autoscaler has started its nodes; 0 where there is none."""
 
     @property
     def slots(self) -> int:
         """Runs at a time."""
-        return self.gpus or self.cpus
+        return self.grows_to or int(sum(map(self.demand.slots, self.nodes)))
+
+    @property
+    def waits_for(self) -> str | None:
+        """What the autoscaler must start first, as a sentence; None where a run can begin."""
+        if any(map(self.demand.slots, self.nodes)):
+            return None
+        return f"Waiting for the cluster to grow: {unserved(self.demand, self.nodes)}."
+
+    def serving(self, demand: Demand, grows_to: int = 0) -> "Cluster":
+        """The same for runs that ask for `demand`. Raises ClusterError where no node can give it or ever will."""
+        chosen = Cluster(nodes=self.nodes, demand=demand.on(self.nodes), grows_to=grows_to)
+        if not chosen.slots:
+            raise ClusterError(f"no node of the cluster can train a run: {unserved(chosen.demand, self.nodes)}")
+        return chosen
 
 
 @contextmanager
@@ -61,12 +86,13 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
     `address` is Ray's (`auto`, `host:port`); without one, the cluster that `RAY_ADDRESS` names, as inside a
     submitted job, or else a cluster of our own, on the loopback interface with token authentication on. Raises
-    ConnectionError where the named cluster does not answer, ClusterError where ours does not start.
+    ConnectionError where the named cluster does not answer, ClusterError where ours does not start, or where the
+    named one has other versions than the driver.
     """
     os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
     target = address or os.environ.get("RAY_ADDRESS") or "local"
     if target == "local":
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.update({name: value for name, value in LOOPBACK.items() if name not in os.environ})
         os.environ.update(WORKER_ENVIRONMENT)  # inherited; a runtime environment would cost each worker seconds
         _start()
     else:
@@ -74,17 +100,35 @@ def connected(address: str | None) -> Iterator[Cluster]:
     import ray
 
     try:
-        found = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        yield Cluster(cpus=int(found.get("CPU", 0)), gpus=int(found.get("GPU", 0)))
+        if target != "local" and (fault := survey()):
+            raise ClusterError(fault)
+        yield Cluster(nodes=_nodes())
     finally:
         ray.shutdown()
 
 
+def _nodes() -> tuple[Node, ...]:
+    import ray
+
+    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return tuple(Node(resources=node["Resources"], labels=node.get("Labels") or {}) for node in alive)
+
+
 @contextmanager
-def on_demand(address: str | None) -> Iterator[Callable[[], Cluster]]:
-    """A function that gives the cluster of `connected`, connected to at its first call, until the context ends."""
+def on_demand(site: Site, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[Callable[[], Cluster]]:
+    """A function that gives the site's cluster, connected to at its first call, until the context ends.
+
+    It raises as `connected` and `Cluster.serving` do. `tell` hears what the cluster waits for, if it does.
+    """
+
+    def connect() -> Cluster:
+        cluster = stack.enter_context(connected(site.address)).serving(site.demand, site.grows_to)
+        if cluster.waits_for:
+            tell(cluster.waits_for)
+        return cluster
+
     with ExitStack() as stack:
-        yield functools.cache(lambda: stack.enter_context(connected(address)))
+        yield functools.cache(connect)
 
 
 def _start() -> None:
@@ -92,7 +136,7 @@ def _start() -> None:
     reason: Exception | None = None
     for _ in range(ATTEMPTS):
         try:
-            _init("local", include_dashboard=False)
+            _init("local", include_dashboard=False, _node_ip_address="127.0.0.1")
         except Exception as error:  # Ray raises bare ones
             reason = error
         else:
@@ -108,10 +152,19 @@ def _attach(name: str, address: str) -> None:
     try:
         if address != "auto":
             socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
-        _init(address, runtime_env={"env_vars": WORKER_ENVIRONMENT})
+        _init(address, runtime_env={"env_vars": _additions(os.environ.get(JOB_VARIABLE))})
     except Exception as error:  # Ray raises bare ones, too
+        versions = other_versions(str(error))
+        if versions:
+            raise ClusterError(f"{name} = {address!r}: {versions}") from error
         reason = getattr(error, "strerror", None) or _first_line(error)
         raise ConnectionError(f"{name} = {address!r} does not answer as a Ray cluster does: {reason}") from error
+
+
+def _additions(job: str | None) -> dict[str, str]:
+    """WORKER_ENVIRONMENT without what the job that we run in says itself, which Ray would refuse to hear twice."""
+    environment = (json.loads(job).get("runtime_env") or {}) if job else {}
+    return {key: value for key, value in WORKER_ENVIRONMENT.items() if key not in (environment.get("env_vars") or {})}
 
 
 def _init(address: str, **options: Any) -> None:

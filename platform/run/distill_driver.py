@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 
 from crossarch.platform.run.cluster import Cluster
 from crossarch.platform.run.site import Site
-from crossarch.platform.run.tune_driver import RETRIES, Interrupt, NotSnapshotted
+from crossarch.platform.run.tune_driver import RETRIES, Interrupt, NotSnapshotted, request
 from crossarch.trainables.distillers.config import DistillConfig
 from crossarch.trainables.distillers.contract import DistillPoint
 from crossarch.trainables.distillers.identity import distill_id
@@ -56,8 +56,8 @@ def drive(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     storage, trial = site.root / "ray", distill_id(config)
     tuner = tune.Tuner(
-        tune.with_resources(distillable, cluster.resources),
-        param_space={**site.workplace, "config": config.to_dict(), "name": name},
+        tune.with_resources(distillable, request(cluster.demand)),
+        param_space={**site.workplace, "gpu_share": cluster.demand.gpu_share, "config": config.to_dict(), "name": name},
         run_config=tune.RunConfig(
             name=trial,
             storage_path=str(storage),

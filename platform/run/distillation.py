@@ -29,7 +29,7 @@ INTERRUPTED = 130
 
 def distil_into_store(config: DistillConfig, name: str, site: Site, console: Console) -> int:
     """As `distil`, on a cluster of its own."""
-    with on_demand(site.address) as cluster:
+    with on_demand(site, console.print) as cluster:
         status = distil(config, name, site, console, cluster)
     if status == INTERRUPTED:
         console.print("\nInterrupted. The same command continues where this one stopped.")

@@ -18,6 +18,7 @@ from crossarch.platform.run.cluster import Cluster, on_demand
 from crossarch.platform.run.data import available, prepare
 from crossarch.platform.run.estimate import paces
 from crossarch.platform.run.listeners import LedgerListener, Listener, MlflowListener, tell_blocked
+from crossarch.platform.run.metrics import MetricsListener
 from crossarch.platform.run.plan import Plan, make_plan
 from crossarch.platform.run.progress import TerminalProgress
 from crossarch.platform.run.ready_queue import ReadyQueue
@@ -71,7 +72,7 @@ def run_study(study: Study, seeds: tuple[int, ...], site: Site, console: Console
     """
     ledger = Ledger(site.root)
     interrupted = False
-    with on_demand(site.address) as cluster:
+    with on_demand(site, console.print) as cluster:
         if study.to_distil():
             from crossarch.platform.run.distillation import INTERRUPTED, distil_for
 
@@ -141,6 +142,7 @@ def _train(
                 return False
             from crossarch.platform.run.tune_driver import drive  # needs Ray
 
+            listeners.append(MetricsListener(study.name, queue))
             return drive(queue, listeners, cluster, site, invocation.id)
     finally:
         view.close(VIEW_PATIENCE)

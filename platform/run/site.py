@@ -1,7 +1,9 @@
 """Where a study is run and recorded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from crossarch.platform.run.demand import Demand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +16,10 @@ class Site:
     """MLflow's URI."""
     address: str | None = None
     """Ray's cluster; None for one of our own."""
+    demand: Demand = field(default_factory=Demand)
+    """What each run asks of a node."""
+    grows_to: int = 0
+    """Runs at a time once the cluster's autoscaler has started its nodes; 0 where it has none."""
     data_root: Path | None = None
     """Folder in which real data sets already lie, in torchvision's form."""
     checkpoint_seconds: float = 30.0

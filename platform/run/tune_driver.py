@@ -13,6 +13,8 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from crossarch.platform.run.cluster import Cluster
+from crossarch.platform.run.demand import Demand
+from crossarch.platform.run.estimate import step_count
 from crossarch.platform.run.listeners import Listener, tell_blocked
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.ready_queue import ReadyQueue
@@ -69,11 +71,18 @@ class Interrupt(NotSnapshotted, tune.Stopper):
 class QueueSearcher(NotSnapshotted, Searcher):
     """Gives Tune the queue's next task whenever a device is free."""
 
-    def __init__(self, queue: ReadyQueue, site: Site, interrupt: Interrupt, listeners: Iterable[Listener] = ()) -> None:
+    def __init__(
+        self,
+        queue: ReadyQueue,
+        site: Site,
+        interrupt: Interrupt,
+        listeners: Iterable[Listener] = (),
+        gpu_share: float = 1.0,
+    ) -> None:
         """`listeners` hear of further tasks that are blocked when the queue gets them."""
         super().__init__()
         self.queue, self.interrupt, self.listeners = queue, interrupt, tuple(listeners)
-        self.common = site.workplace
+        self.common = {**site.workplace, "gpu_share": gpu_share}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The specification of a run; None while teachers are being waited for; FINISHED when nothing is left."""
@@ -85,6 +94,7 @@ class QueueSearcher(NotSnapshotted, Searcher):
                 "run_id": task.run_id,
                 "config": task.config.to_dict(),
                 "keep_weights": task.keeps_weights,
+                "steps": step_count(task.config),
             }
         return Searcher.FINISHED if self.interrupt.asked or self.queue.over else None  # type: ignore[return-value]
 
@@ -153,6 +163,12 @@ class Events(NotSnapshotted, tune.Callback):
             listener.done(task, result)
 
 
+def request(demand: Demand) -> tune.PlacementGroupFactory:
+    """A run's demand, as Tune asks for it."""
+    selectors: dict[str, Any] = {"bundle_label_selector": [dict(demand.labels)]} if demand.labels else {}
+    return tune.PlacementGroupFactory([demand.bundle], **selectors)
+
+
 def drive(queue: ReadyQueue, listeners: list[Listener], cluster: Cluster, site: Site, name: str) -> bool:
     """Trains all that the queue gives, and returns whether it was interrupted.
 
@@ -162,9 +178,9 @@ def drive(queue: ReadyQueue, listeners: list[Listener], cluster: Cluster, site: 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that dies is tried again, or is in the ledger
     storage = site.root / "ray"
     tuner = tune.Tuner(
-        tune.with_resources(trainable, cluster.resources),
+        tune.with_resources(trainable, request(cluster.demand)),
         tune_config=tune.TuneConfig(
-            search_alg=QueueSearcher(queue, site, interrupt, listeners),
+            search_alg=QueueSearcher(queue, site, interrupt, listeners, cluster.demand.gpu_share),
             num_samples=-1,
             max_concurrent_trials=cluster.slots,
             reuse_actors=True,

@@ -10,6 +10,7 @@ from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.run import cluster, distill_driver, distillation, runner
 from crossarch.platform.run.cluster import Cluster
 from crossarch.platform.run.data import bound
+from crossarch.platform.run.demand import Node
 from crossarch.platform.run.distill_driver import Ended
 from crossarch.platform.run.runner import run_study
 from crossarch.platform.run.site import Site
@@ -40,7 +41,7 @@ def begun(monkeypatch, tmp_path):
     @contextmanager
     def connected(address):
         clusters.append(address)
-        yield Cluster(cpus=2, gpus=0)
+        yield Cluster(nodes=(Node(resources={"CPU": 2}),))
 
     def train(study, plan, ledger, site, console, start, supply):
         start()

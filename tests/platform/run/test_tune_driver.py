@@ -11,6 +11,7 @@ import pytest
 from ray.tune.search import Searcher
 from settings import PLAIN, STUDENT, TEACHER
 
+from crossarch.platform.run.estimate import step_count
 from crossarch.platform.run.plan import Task, make_plan
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.site import Site
@@ -84,8 +85,10 @@ def test_a_trial_is_told_all_that_it_needs(study, tmp_path):
         "root": str(tmp_path),
         "data_root": None,
         "checkpoint_seconds": 30.0,
+        "gpu_share": 1.0,
         "run_id": run_id(TEACHER),
         "keep_weights": True,
+        "steps": step_count(TEACHER),
     }
 
 

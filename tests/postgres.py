@@ -1,0 +1,122 @@
+"""A PostgreSQL on the loopback interface, of Debian's binaries, with a folder and a port of its own."""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from clusters import free_ports
+from processes import alive, look_up, wait_for
+
+PATIENCE = 120.0
+"""Seconds."""
+
+
+def binaries() -> Path | None:
+    """The folder of the newest PostgreSQL's programs; None where there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    return found[-1].parent if found else None
+
+
+def why_not() -> str | None:
+    """What is missing here; None where nothing is."""
+    if binaries() is None:
+        return "needs PostgreSQL's programs, which are not installed"
+    try:
+        import psycopg2  # noqa: F401
+    except ImportError:
+        return "needs psycopg2, of the extra `postgres`"
+    return None
+
+
+class Postgres:
+    """A server for one test; root starts it as another user, as it refuses root."""
+
+    def __init__(self) -> None:
+        programs = binaries()
+        assert programs is not None
+        self.folder = Path(tempfile.mkdtemp(prefix="pg"))  # not in pytest's, which others may not enter
+        self._user = _unprivileged()
+        if self._user:
+            for place in (self.folder, *self.folder.parents):
+                assert place.stat().st_mode & 0o001 or place == self.folder, f"{self._user} cannot enter {place}"
+            shutil.chown(self.folder, self._user)
+        (port,) = free_ports(1)
+        self._password = secrets.token_hex(16)
+        secret = self.folder / "password"
+        secret.write_text(self._password)
+        if self._user:
+            shutil.chown(secret, self._user)
+        self._address = f"crossarch:{self._password}@127.0.0.1:{port}/postgres"
+        self.uri = f"postgresql+psycopg2://{self._address}"
+        data = self.folder / "data"
+        create = [programs / "initdb", "-D", data, "-U", "crossarch", "--auth=scram-sha-256", f"--pwfile={secret}"]
+        subprocess.run([*create, "--no-sync"], **self._options(), check=True, capture_output=True)  # type: ignore[call-overload]
+        with (self.folder / "log").open("w") as log:
+            self.process = subprocess.Popen(
+                [programs / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", self.folder, "-F"],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self._options(),  # type: ignore[arg-type]
+            )
+        try:
+            wait_for(self._answers, PATIENCE, pause=0.2)
+        except BaseException:
+            self.end()
+            raise
+
+    def _options(self) -> dict[str, object]:
+        environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": "UTC"}
+        return {"cwd": self.folder, "env": environment} | ({"user": self._user} if self._user else {})
+
+    def _answers(self) -> bool:
+        import psycopg2
+
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        try:
+            psycopg2.connect(f"postgresql://{self._address}").close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def count(self, query: str) -> int:
+        """The number that a query answers."""
+        import psycopg2
+
+        connection = psycopg2.connect(f"postgresql://{self._address}")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(query)
+                return int(cursor.fetchone()[0])
+        finally:
+            connection.close()
+
+    def log(self) -> str:
+        """What the server has complained of."""
+        return (self.folder / "log").read_text()
+
+    def end(self) -> None:
+        """A fast shutdown, by its process id."""
+        server = look_up(self.process.pid)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        assert server is None or not alive(server)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _unprivileged() -> str | None:
+    """The user to run the server as: PostgreSQL's own or nobody where we are root, else we ourselves."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"

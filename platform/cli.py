@@ -208,6 +208,7 @@ def report(
     """Show the study's table, and write its page. Each figure and table lies beside it as files."""
     from crossarch.platform.record.ledger import Ledger
     from crossarch.platform.report.markdown import render_markdown
+    from crossarch.platform.report.robustness.sheets import answers_of
     from crossarch.platform.report.tables import build_table
 
     chosen, numbers = _choose(form_of(study, design, configs, vary), smoke, budget, seeds, storage, only)
@@ -219,7 +220,7 @@ def report(
             f"study = {chosen.name!r} has no results in {str(storage)!r}{undistilled}: `crossarch run {study}` first"
         )
     if markdown:
-        typer.echo(render_markdown(table))
+        typer.echo(render_markdown(table, answers_of(chosen, table.seeds, results)), nl=False)
         return
     terminal = console()
     _print_report(chosen, table.seeds, storage, terminal)

@@ -86,7 +86,7 @@ def caption(table: Table) -> list[str]:
     return sentences
 
 
-CLAIM_COLUMNS = ("Claim", "Difference", f"{LEVEL:.0%} interval", "n", "Verdict")
+CLAIM_COLUMNS = ("Claim", "Difference", f"{100 * LEVEL:g} % interval", "n", "Verdict")
 
 CLAIM_NOTE = (
     "Difference: points of accuracy by which the claim's higher side is above its lower one, mean over seeds, "

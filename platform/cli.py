@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crossarch.platform.compare_cli import compare
 from crossarch.platform.data_cli import data_app
 from crossarch.platform.distill_cli import distill
 from crossarch.platform.ledger_cli import ledger_app
@@ -250,7 +251,7 @@ def train(
     raise typer.Exit(_train(chosen, chosen.seeds, make_site(root, tracking, address, data_root)))
 
 
-for command in (distill, ui, sync, clean, schedules, landscape, overhead):
+for command in (compare, distill, ui, sync, clean, schedules, landscape, overhead):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(ledger_app, name="ledger")

@@ -34,7 +34,9 @@ def whole_number(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is not a whole number") from None
 
 
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name, as `crossarch studies` lists them, or its file.")]
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study's name, as `crossarch studies` lists them, or its file.")
+]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in a minute.")]
 Budget = Annotated[
     float,

@@ -54,15 +54,13 @@ def the_study(values: dict[str, object], known: Collection[Study]) -> Study:
     if isinstance(chosen := values.get(CHOSEN), Study):
         return chosen
     imported = {id(each) for each in known}
-    found = {id(value): name for name, value in values.items() if isinstance(value, Study) and id(value) not in imported}
+    studies = {name: value for name, value in values.items() if isinstance(value, Study) and id(value) not in imported}
+    found = {id(study): name for name, study in studies.items()}
     if not found:
         raise ValueError("defines no Study at its top level")
     if len(found) > 1:
         raise ValueError(f"defines {len(found)} studies, {', '.join(found.values())}: call the one to run {CHOSEN}")
-    (name,) = found.values()
-    study = values[name]
-    assert isinstance(study, Study)  # noqa: S101, for mypy
-    return study
+    return next(iter(studies.values()))
 
 
 def _executed(source: bytes, file: Path, digest: str) -> dict[str, object]:
@@ -92,8 +90,8 @@ def _what_was_raised(error: BaseException, file: Path) -> str:
 
 
 def _check_name(study: Study, known: Collection[Study]) -> None:
-    if not isinstance(study.name, str) or not _NAME.fullmatch(study.name):
+    if not _NAME.fullmatch(str(study.name)):
         raise ValueError(f"has name = {study.name!r}, which is not of letters, digits, '.', '_' and '-'")
-    taken = next((each.name for each in known if study.name == each.name or study.name.startswith(f"{each.name}-")), None)
-    if taken:
-        raise ValueError(f"has name = {study.name!r}, which is {taken}'s or a form of it: a study of its own needs its own")
+    for name in (each.name for each in known):
+        if study.name == name or study.name.startswith(f"{name}-"):
+            raise ValueError(f"has name = {study.name!r}, which is {name}'s or a form of it: give it a name of its own")

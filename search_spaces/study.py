@@ -127,7 +127,10 @@ class Study:
         for network in {name for arm in self.arms for name in (arm.teacher_network, *(arm.networks or ())) if name}:
             if network not in self.networks:
                 raise ValueError(f"study {self.name}: {network!r} of an arm is not among {', '.join(self.networks)}")
-        known = {"arm": tuple(names)} | {axis.name: tuple(axis.choices) for axis in self.axes}
+        self._check_only(tuple(names))
+
+    def _check_only(self, arms: tuple[str, ...]) -> None:
+        known = {"arm": arms} | {axis.name: tuple(axis.choices) for axis in self.axes}
         for name, choices in self.only.items():
             if name not in known:
                 raise ValueError(f"{name} is no axis of {self.name}: it has {', '.join(known)}")

@@ -32,12 +32,15 @@ def compare(
 ) -> None:
     """Set two studies side by side, or two commits of one. Differences with intervals, and costs.
 
-    Two studies of one ledger: crossarch compare quickstart quickstart-budget-0.5
+    \b
+    Two studies of one ledger:
+      crossarch compare quickstart quickstart-budget-0.5
+    One study in two ledgers, B's in another folder:
+      crossarch compare table2 table2 --against elsewhere
+    Two commits of one study:
+      crossarch compare table2@cdc05aa table2@9616db4 --against elsewhere
 
-    One study in two ledgers: crossarch compare table2 table2 --against elsewhere
-
-    Two commits: crossarch compare quickstart@9616db4 quickstart@cdc05aa --against before. (What a ledger has is not
-    trained again, so that each commit needs a --storage of its own, unless METHOD_VERSION was raised in between.)
+    What a ledger has is not trained again: so that two commits train the same runs, give each a --storage of its own.
     """
     from crossarch.platform.record.ledger import Ledger
     from crossarch.platform.report.comparison import compare as compare_sides
@@ -49,7 +52,8 @@ def compare(
     sides = []
     for text, root in ((a, storage), (b, against or storage)):
         name, commit = split_commit(text)
-        sides.append((text, find_study(name, smoke, budget, root, only), commit, root))
+        shown = f"{text} in {root}" if against else text
+        sides.append((shown, find_study(name, smoke, budget, root, only), commit, root))
     (_, first, _, _), (_, second, _, _) = sides
     keys = tuple(key.strip() for key in by.split(",")) if by is not None else common_keys(first, second)
     if len(set(keys)) != len(keys):

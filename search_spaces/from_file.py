@@ -24,7 +24,7 @@ def is_path(name: str) -> bool:
     return name.endswith(".py") or "/" in name
 
 
-def load(path: str | Path, known: Collection[Study] = ()) -> Study:
+def load(path: str | Path, known: Collection[Study]) -> Study:
     """The study that the file at `path` defines: the same object each time, until the file changes.
 
     That is the one called `STUDY`, else the only one that is not among `known`, which a file imports to build upon.
@@ -90,8 +90,9 @@ def _what_was_raised(error: BaseException, file: Path) -> str:
 
 
 def _check_name(study: Study, known: Collection[Study]) -> None:
-    if not _NAME.fullmatch(str(study.name)):
+    given = str(study.name)  # whatever it is: types are checked elsewhere
+    if not _NAME.fullmatch(given):
         raise ValueError(f"has name = {study.name!r}, which is not of letters, digits, '.', '_' and '-'")
     for name in (each.name for each in known):
-        if study.name == name or study.name.startswith(f"{name}-"):
+        if given == name or given.startswith(f"{name}-"):
             raise ValueError(f"has name = {study.name!r}, which is {name}'s or a form of it: give it a name of its own")

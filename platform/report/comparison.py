@@ -4,8 +4,9 @@ import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from crossarch.platform.report.conditions import Conditions
 from crossarch.platform.report.contrasts import Interval, paired_interval
 from crossarch.platform.report.statistics import Summary, summarize
 from crossarch.platform.report.tables import labels_of
@@ -24,7 +25,7 @@ Verdict = Literal["A higher", "B higher", "not shown", "too few seeds", "the sam
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The runs of one cell on one side; of several cells where the keys do not tell them apart."""
+    """The runs of one cell on one side, one of them with a result; of several cells where the keys join them."""
 
     labels: Key
     """As the cell is shown."""
@@ -35,7 +36,7 @@ class Group:
     seconds: float
     """On the device, summed over these runs."""
     config: RunConfig
-    """Of one of its runs, with a result or not."""
+    """Of one of its runs."""
     cells: int = 1
     """How many of the study's it is."""
 
@@ -55,11 +56,13 @@ class Side:
     """Runs of other METHOD_VERSIONs than the rest."""
     method_version: int
     metric: str
+    conditions: Conditions
+    """Of the runs with a result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A cell that both sides have."""
+    """A cell of which both sides have results."""
 
     labels: Key
     a: Group
@@ -67,7 +70,7 @@ class Pair:
     shared: int
     """Seeds with a result on both sides."""
     difference: float | None
-    """Points by which B is above A: over shared seeds where it is paired, else of the means."""
+    """Points by which B is above A: over shared seeds where it is paired, else of the means; None for the same runs."""
     interval: Interval | None
     method: Method
     verdict: Verdict
@@ -92,13 +95,15 @@ def group_runs(
 ) -> dict[Key, Group]:
     """The runs of `planned` by what they are in `by`: `arm`, an axis, or a setting by its dotted name.
 
-    `results` are by the run ids of the plan. Raises ValueError for a key that the study does not have.
+    `results` are by the run ids of the plan; what has none is left out. Raises ValueError for a key that the study
+    does not have.
     """
     found: dict[Key, list[Planned]] = {}
     for plan in planned:
         found.setdefault(tuple(_value(study, plan, name) for name in by), []).append(plan)
     labels = labels_of(study.arms)
-    return {key: _group(study, by, key, plans, results, labels) for key, plans in found.items()}
+    made = {key: _group(study, by, key, plans, results, labels) for key, plans in found.items()}
+    return {key: group for key, group in made.items() if group.runs}
 
 
 def _value(study: Study, plan: Planned, name: str) -> str:
@@ -173,17 +178,17 @@ def compare(a: Side, b: Side, by: Sequence[str]) -> Comparison:
 
 def pair(a: Group, b: Group) -> Pair:
     """Two groups side by side: paired over shared seeds where there are two or more, else Welch's interval."""
+    common: dict[str, Any] = {
+        "labels": a.labels,
+        "a": a,
+        "b": b,
+        "shared": len(a.accuracies.keys() & b.accuracies.keys()),
+    }
+    if a.runs == b.runs and a.accuracies == b.accuracies:
+        return Pair(**common, difference=None, interval=None, method="", verdict="the same runs")
     difference, interval, method = differ(a.accuracies, b.accuracies)
-    same = bool(a.runs) and a.runs == b.runs and a.accuracies == b.accuracies
     return Pair(
-        labels=a.labels,
-        a=a,
-        b=b,
-        shared=len(a.accuracies.keys() & b.accuracies.keys()),
-        difference=difference,
-        interval=interval,
-        method=method,
-        verdict="the same runs" if same else verdict(difference, interval),
+        **common, difference=difference, interval=interval, method=method, verdict=verdict(difference, interval)
     )
 
 

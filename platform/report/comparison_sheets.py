@@ -58,11 +58,11 @@ def _measured(group: Group) -> tuple[Entry, ...]:
 
 
 def one_side_sheet(found: Comparison) -> Sheet:
-    """The cells that only one side has."""
+    """The cells of which only one side has results."""
     columns = ("Mean", "Std", "n", "Device (s)")
     return sheet(
         "compare-one-side",
-        "Cells of one side alone",
+        "Cells with results on one side alone",
         ("Side", *map(title, found.by), *columns),
         (
             (words(side), *map(words, group.labels), *_measured(group))
@@ -81,20 +81,25 @@ def told(found: Comparison) -> list[str]:
         "Difference: points by which B is above A, with its 95 % interval: Student's t over the differences of shared "
         "seeds where there are two or more (paired), else Welch's. Each cell stands alone: the intervals are not "
         "widened for their number.",
-        "Device: seconds on the device, evaluations included, summed over the cell's runs; without its teachers.",
+        "Device: seconds on the device, evaluations included, summed over the cell's runs, its teachers left out.",
     ]
     if any(pair.a.cells > 1 or pair.b.cells > 1 for pair in found.pairs):
         sentences.append("Where several cells of a study are one here, a seed counts once all of them have it.")
+    uneven = sum(pair.a.cells != pair.b.cells for pair in found.pairs)
+    if uneven:
+        sentences.append(
+            f"In {uneven} rows A and B are of different numbers of cells: give more keys to tell these apart."
+        )
     return sentences
 
 
 def render_comparison(found: Comparison) -> RenderableType:
     """Both sides, their cells beside each other, what only one of them has, and what they cost."""
     views: list[RenderableType] = [
-        *(Text(f"{side}: {_side(of)}") for side, of in zip(_SIDES, (found.a, found.b), strict=True)),
+        *(Text(f"{side} is {_side(of)}") for side, of in zip(_SIDES, (found.a, found.b), strict=True)),
         Text(_configurations(found)),
         Text(),
-        sheet_grid(_short(found)),
+        *([sheet_grid(_short(found))] if found.pairs else []),
     ]
     for side, groups in zip(_SIDES, (found.only_a, found.only_b), strict=True):
         if groups:
@@ -104,52 +109,59 @@ def render_comparison(found: Comparison) -> RenderableType:
 
 def _short(found: Comparison) -> Sheet:
     """The cells in few columns."""
-    heads = ("A", "B", "B - A", "", "A (s)", "B (s)")
+    counted = ("n A", "n B", "A (s)", "B (s)")
     return sheet(
         "compare",
         "",
-        (*map(title, found.by), *heads),
+        (*map(title, found.by), "A", "n A", "B", "n B", "B - A", "Interval", "Verdict", "A (s)", "B (s)"),
         (
             (
                 *map(words, pair.labels),
-                *(words(_accuracy(group)) for group in (pair.a, pair.b)),
+                *_accuracy(pair.a),
+                *_accuracy(pair.b),
                 words(_difference(pair)),
+                words(pair.method or None),
                 words(pair.verdict),
                 *(figure(group.seconds, 1) for group in (pair.a, pair.b)),
             )
             for pair in found.pairs
         ),
-        numeric=("A (s)", "B (s)"),
+        numeric=counted,
         labels=len(found.by),
     )
 
 
-def _accuracy(group: Group) -> str:
+def _accuracy(group: Group) -> tuple[Entry, Entry]:
     known = group.summary
-    return f"{number(known)}, n = {known.n}" if known else "no result"
+    return words(number(known) if known else None), figure(known.n if known else 0)
 
 
 def _difference(pair: Pair) -> str:
     if pair.difference is None:
         return ""
-    told = f"{pair.difference:+z.1f}"
-    if pair.interval is not None:
-        told += f" ({pair.interval.low:+z.1f} to {pair.interval.high:+z.1f}), {pair.method}"
-    return told
+    ends = f" ({pair.interval.low:+z.1f} to {pair.interval.high:+z.1f})" if pair.interval else ""
+    return f"{pair.difference:+z.1f}{ends}"
 
 
 def _side(side: Side) -> str:
     seconds = math.fsum(group.seconds for group in side.groups.values())
-    runs = len({run for group in side.groups.values() for run in group.runs})
-    parts = [f"{side.name}, {runs} runs, {seconds:,.1f} device seconds, METHOD_VERSION {side.method_version}"]
-    parts += [f"{side.left_out} runs of other METHOD_VERSIONs left out"] if side.left_out else []
+    known = side.conditions
+    parts = [
+        f"{side.name}: {known.runs} runs",
+        f"{seconds:,.1f} device seconds",
+        f"METHOD_VERSION {side.method_version}",
+        *([f"{side.left_out} runs of other METHOD_VERSIONs left out"] if side.left_out else []),
+        *([f"commit {', '.join(known.commits)}"] if known.commits else []),
+        *known.hardware,
+        *known.software,
+    ]
     return one_line("; ".join(parts))
 
 
 def _configurations(found: Comparison) -> str:
     names = found.differing
     if not names:
-        return "The settings of matched cells are the same." if found.pairs else "No cell is on both sides."
+        return "The settings of matched cells are the same." if found.pairs else "No cell has results on both sides."
     more = f" and {len(names) - MOST_SETTINGS} more" if len(names) > MOST_SETTINGS else ""
     return f"Matched cells differ in {', '.join(names[:MOST_SETTINGS])}{more}."
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.report.comparison import Side, group_runs
+from crossarch.platform.report.conditions import conditions
 from crossarch.platform.run.sampling import recorded_forms
 from crossarch.search_spaces.study import Study
 from crossarch.trainables.identity import METHOD_VERSION, run_id
@@ -53,6 +54,7 @@ def make_side(name: str, study: Study, ledger: Ledger, by: Sequence[str], commit
         left_out=len(mine) - len(kept),
         method_version=version,
         metric=study.metric,
+        conditions=conditions(kept.values()),
     )
 
 

@@ -95,8 +95,7 @@ def group_runs(
 ) -> dict[Key, Group]:
     """The runs of `planned` by what they are in `by`: `arm`, an axis, or a setting by its dotted name.
 
-    `results` are by the run ids of the plan; what has none is left out. Raises ValueError for a key that the study
-    does not have.
+    `results` are by the run ids of the plan; what has none is left out.
     """
     found: dict[Key, list[Planned]] = {}
     for plan in planned:
@@ -113,18 +112,20 @@ def _value(study: Study, plan: Planned, name: str) -> str:
     if name in axes:
         return plan.cell[axes.index(name)]
     settings = dict(flatten(plan.config))
-    if name in settings:
-        return f"{settings[name]:g}" if isinstance(settings[name], float) else str(settings[name])
-    if name in known_settings():
+    if name not in settings:
         return "–"
-    raise ValueError(f"by = {name!r} is not arm, an axis of {study.name} ({', '.join(axes)}) or a setting")
+    return f"{settings[name]:g}" if isinstance(settings[name], float) else str(settings[name])
 
 
-def known_settings() -> frozenset[str]:
-    """The dotted names of all settings, those of optional parts included."""
+def check_keys(study: Study, by: Sequence[str]) -> None:
+    """Raises ValueError for a key that is no `arm`, axis of the study or setting."""
     from crossarch.platform.record.schema import setting_fields
 
-    return frozenset(field.name for field in setting_fields())
+    axes = [axis.name for axis in study.axes]
+    known = {"arm", *axes, *(field.name for field in setting_fields())}
+    for name in by:
+        if name not in known:
+            raise ValueError(f"by = {name!r} is not arm, an axis of {study.name} ({', '.join(axes)}) or a setting")
 
 
 def _group(

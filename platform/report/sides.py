@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.report.comparison import Side, group_runs
+from crossarch.platform.report.comparison import Side, check_keys, group_runs
 from crossarch.platform.report.conditions import conditions
 from crossarch.platform.run.sampling import recorded_forms
 from crossarch.search_spaces.study import Study
@@ -31,6 +31,7 @@ def make_side(name: str, study: Study, ledger: Ledger, by: Sequence[str], commit
 
     Raises ValueError where there are none, or the study has not one of the keys `by`.
     """
+    check_keys(study, by)
     versions = ledger.versions()
     recorded = ledger.read()
     results = recorded if commit is None else trained_at(recorded, commit)

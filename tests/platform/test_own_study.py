@@ -7,12 +7,15 @@ import re
 from pathlib import Path
 
 import pytest
+from digits_sets import as_distilled, stored
 
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.report.reproduce import without_places
 from crossarch.platform.run.plan import make_plan
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.search_spaces.catalog import find
+from crossarch.search_spaces.quickstart import DISTILS, SMOKE_SET
+from crossarch.trainables.config import from_dict
 from crossarch.trainables.result import RunResult
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -30,26 +33,23 @@ def folder(tmp_path, monkeypatch):
 def test_the_readmes_example_is_a_study_of_15_lines(folder):
     assert len(EXAMPLE.splitlines()) <= 15
     study = find("./taus.py")
-    taus = {plan.config.kd.temperature for plan in study.expand() if plan.config.kd}
-    assert taus == {0.5, 1.5, 5.0}
-    assert {plan.config.kd.teacher.model.architecture for plan in study.expand() if plan.config.kd} == {"convnet"}
+    distilling = [plan.config for plan in study.expand() if plan.config.kd]
+    assert {config.kd.temperature for config in distilling} == {0.5, 1.5, 5.0}
+    assert {config.kd.teacher.model.architecture for config in distilling} == {"convnet"}
     assert len(list(study.smoke().expand())) == len(list(study.expand((0,))))
 
 
 def test_every_command_that_takes_a_study_takes_its_file(crossarch, folder):
-    for arguments in (
-        ("run", "./taus.py", "--dry-run"),
-        ("status", "taus.py"),
-        ("schedules", "./taus.py", "--out", "figures"),
-        ("ledger", "export", folder / "taus.py", "runs.json", "--smoke"),
-    ):
-        answer = crossarch(*arguments)
-        assert (answer.status, answer.err) == (0, ""), arguments
-    assert len(json.loads((folder / "runs.json").read_text())["runs"]) == 8  # 2 baselines, 3 full, 3 teachers' recipes
-    for config in list(find("taus.py").expand()):
-        Ledger(folder / "results").write(RunResult(config=config.config, outcome="finished", test_accuracy=50.0))
+    stored(folder / "results", as_distilled(SMOKE_SET, DISTILS[SMOKE_SET]))
+    storage = ("--smoke", "--storage", "results")
+    assert "10, of which 0 are in the ledger" in crossarch("run", "./taus.py", "--dry-run", *storage).out
+    assert "taus-smoke: 0 of 10 runs finished" in crossarch("status", "taus.py", *storage).out
+    assert crossarch("ledger", "export", folder / "taus.py", "runs.json", *storage).out.startswith("10 runs written")
+    runs = json.loads((folder / "runs.json").read_text())["runs"]
+    for config in map(from_dict, runs[:4]):
+        Ledger(folder / "results").write(RunResult(config=config, outcome="finished", test_accuracy=50.0))
     for arguments in (("report", "./taus.py", "--markdown"), ("compare", "./taus.py", "./taus.py")):
-        answer = crossarch(*arguments, "--storage", "results")
+        answer = crossarch(*arguments, *storage)
         assert (answer.status, answer.err) == (0, ""), arguments
         assert "tau 0.5" in answer.out
 
@@ -60,10 +60,11 @@ def test_what_workers_get_needs_no_file(folder):
     from crossarch.platform.run.tune_driver import Interrupt, QueueSearcher
 
     plan = make_plan(find("./taus.py").smoke().expand(), {}, folder / "weights")
-    site = Site(root=folder, tracking="", address=None, data_root=None)
+    site = Site(root=Path("elsewhere"), tracking="", address=None, data_root=None)
     spec = QueueSearcher(ReadyQueue(plan.tasks), site, Interrupt()).suggest("1")
-    assert b"taus" not in pickle.dumps({name: value for name, value in spec.items() if name != "root"})
-    assert json.loads(json.dumps(spec["config"])) == json.loads(json.dumps(plan.tasks[0].config.to_dict()))
+    assert spec["run_id"] in plan.configs
+    assert b"taus" not in pickle.dumps(spec)
+    assert b"crossarch" not in pickle.dumps(spec), "an object of ours, not plain values"
 
 
 def test_a_page_tells_the_files_name_and_not_where_it_lay():
@@ -75,7 +76,7 @@ FIELDS = {
     "seeds=[0, 1]": "study = 'bad.py': seeds = [0, 1]: input should be a valid tuple",
     "budget='1'": "study = 'bad.py': budget = '1': input should be a valid number",
     "question=None": "study = 'bad.py': question = None: input should be a valid string",
-    "metric='accuracy'": "study = 'bad.py': metric = 'accuracy': input should be 'test_accuracy' or 'validation_accuracy'",
+    "metric='accuracy'": "study = 'bad.py': metric = 'accuracy': input should be 'test_accuracy' or ",
     "most_runs=35": "study = 'bad.py': study bad with 3 seeds expands past its most_runs = 35: leave some out",
     "arms=(dataclasses.replace(ARMS['full'], changes={'kd.tau': 3}),)": "study = 'bad.py': kd.tau is unknown",
     "arms=(dataclasses.replace(ARMS['full'], label=3),)": "study = 'bad.py': arm full: label = 3: input should be",
@@ -101,12 +102,12 @@ def test_a_field_that_is_not_allowed_is_named(crossarch, tmp_path, monkeypatch, 
     ("arguments", "sentence"),
     [
         (
-            ("run", "./taus.py", "--seeds", "1000", "--budget", "0.5"),
-            "study taus-budget-0.5 with 1000 seeds expands past",
+            ("run", "./taus.py", "--seeds", "1000", "--dry-run"),
+            "study taus with 1000 seeds expands past its most_runs = 10,000",
         ),
         (
             ("report", "./taus.py"),
-            "study = 'taus' has no results in 'crossarch-results': `crossarch run ./taus.py` first",
+            "study = 'taus' has no results in 'crossarch-results', and quickstart-frepo-ipc1 is not distilled",
         ),
         (("report", "./none.py"), "study = './none.py' cannot be read: No such file or directory"),
         (("run", "taus.py", "--design", "lhs"), "design = 'lhs' is for the study robustness alone, not for taus.py"),

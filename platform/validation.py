@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossarch.search_spaces.study import Study
 from crossarch.trainables.config import RunConfig
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
+
+    from crossarch.search_spaces.study import Study
 
 _DECIMAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """Numbers with a point, those included that JSON does not take: `.5`, `5.`, `+0.5`."""
@@ -53,7 +54,7 @@ def validate(values: Mapping[str, Any]) -> RunConfig:
         raise BadInputError(_sentence(error)) from error
 
 
-def check_declared(study: Study) -> None:
+def check_declared(study: "Study") -> None:
     """Raises BadInputError where a field of a study, its arms, axes or smoke form is not of its declared type."""
     from pydantic import TypeAdapter, ValidationError
 

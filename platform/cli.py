@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crossarch.platform.compare_cli import compare
 from crossarch.platform.data_cli import data_app
 from crossarch.platform.distill_cli import distill
 from crossarch.platform.ledger_cli import ledger_app
@@ -218,6 +219,7 @@ def report(
     """Show the study's table, and write its page. Each figure and table lies beside it as files."""
     from crossarch.platform.record.ledger import Ledger
     from crossarch.platform.report.markdown import render_markdown
+    from crossarch.platform.report.robustness.sheets import answers_of
     from crossarch.platform.report.tables import build_table
 
     chosen, numbers = _choose(form_of(study, design, configs, vary), smoke, budget, seeds, storage, only)
@@ -229,7 +231,7 @@ def report(
             f"study = {chosen.name!r} has no results in {str(storage)!r}{undistilled}: `crossarch run {study}` first"
         )
     if markdown:
-        typer.echo(render_markdown(table))
+        typer.echo(render_markdown(table, answers_of(chosen, table.seeds, results)), nl=False)
         return
     terminal = console()
     _print_report(chosen, table.seeds, storage, terminal)
@@ -259,7 +261,7 @@ def train(
     raise typer.Exit(_train(chosen, chosen.seeds, make_site(root, tracking, address, data_root)))
 
 
-for command in (distill, ui, sync, clean, schedules, landscape, overhead):
+for command in (compare, distill, ui, sync, clean, schedules, landscape, overhead):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(ledger_app, name="ledger")

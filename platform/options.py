@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossarch.platform.validation import BadInputError, refusing, validate
+from crossarch.platform.validation import BadInputError, check_declared, refusing, validate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,9 @@ def whole_number(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is not a whole number") from None
 
 
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study's name: `crossarch studies` lists them.")]
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study's name, as `crossarch studies` lists them, or its file.")
+]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in a minute.")]
 Budget = Annotated[
     float,
@@ -123,15 +125,40 @@ def find_study(
     Raises BadInputError where the options name none, or where it is not allowed.
     """
     from crossarch.platform.run.data import bound
-    from crossarch.search_spaces.catalog import find
 
     with refusing():
-        study = find(name).scaled(budget)
+        study = declared(name).scaled(budget)
         study = dataclasses.replace(study, only=parse_only(only or ()))
         study = study.smoke() if smoke else study
+        study.check_size()
         study = bound(study, storage) if storage else study
         check_study(study)
     return study
+
+
+def declared(name: str) -> "Study":
+    """The study of that name or file, or a form of it: `quickstart-smoke`. Raises BadInputError where there is none.
+
+    Of a file also where it is not what a study has to be.
+    """
+    from crossarch.platform.report.reproduce import find_form
+    from crossarch.search_spaces.from_file import is_path
+
+    with refusing():
+        study = find_form(name)
+        if not is_path(name):
+            return study
+        told = f"study = {name!r}"
+        try:
+            check_declared(study)
+            study.check_size()
+            for _ in study.expand(study.seeds[:1]):
+                pass
+        except (ValueError, BadInputError) as error:
+            raise BadInputError(f"{told}: {error}") from error
+        except Exception as error:  # whatever a value of the file's leads to
+            raise BadInputError(f"{told} does not expand: {type(error).__name__}: {error}") from error
+        return study
 
 
 def parse_only(restrictions: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -158,12 +185,18 @@ def check_study(study: "Study") -> None:
 
 
 def choose_seeds(study: "Study", count: int | None) -> tuple[int, ...]:
-    """The study's own seeds, or its first `count`, going on from the last. Raises BadInputError outside [1, 1000]."""
+    """The study's own seeds, or its first `count`, going on from the last.
+
+    Raises BadInputError outside [1, 1000], and where that makes more runs than the study's limit.
+    """
     if count is None:
         return study.seeds
     if not 1 <= count <= 1000:
         raise BadInputError(f"seeds = {count} is outside [1, 1000]")
-    return (*study.seeds, *range(study.seeds[-1] + 1, study.seeds[-1] + 1 + count))[:count]
+    seeds = (*study.seeds, *range(study.seeds[-1] + 1, study.seeds[-1] + 1 + count))[:count]
+    with refusing():
+        study.check_size(seeds)
+    return seeds
 
 
 def make_demand(gpus: float | None, resources: list[str] | None, labels: list[str] | None) -> "Demand":

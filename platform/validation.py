@@ -1,8 +1,10 @@
 """What users type, made into what the platform knows, or refused in one sentence."""
 
+import dataclasses
 import json
 import re
 import tempfile
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +15,8 @@ from crossarch.trainables.config import RunConfig
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
+
+    from crossarch.search_spaces.study import Study
 
 _DECIMAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """Numbers with a point, those included that JSON does not take: `.5`, `5.`, `+0.5`."""
@@ -50,6 +54,28 @@ def validate(values: Mapping[str, Any]) -> RunConfig:
         raise BadInputError(_sentence(error)) from error
 
 
+def check_declared(study: "Study") -> None:
+    """Raises BadInputError where a field of a study, its arms, axes or smoke form is not of its declared type."""
+    from pydantic import TypeAdapter, ValidationError
+
+    def check(part: Any, where: str) -> None:
+        hints = typing.get_type_hints(type(part))
+        for field in dataclasses.fields(part):
+            try:
+                TypeAdapter(hints[field.name]).validate_python(getattr(part, field.name), strict=True)
+            except ValidationError as error:
+                told = error.errors()[0]
+                key = ".".join(map(str, (field.name, *told["loc"])))
+                raise BadInputError(f"{where}{key} = {told['input']!r}: {_lowered(told['msg'])}") from error
+
+    check(study, "")
+    check(study.smoke_form, "smoke_form.")
+    for arm in study.arms:
+        check(arm, f"arm {arm.name}: ")
+    for axis in study.axes:
+        check(axis, f"axis {axis.name}: ")
+
+
 def _sentence(error: "ValidationError") -> str:
     """The first thing pydantic found wrong: key, value, what is allowed."""
     first = error.errors()[0]
@@ -60,7 +86,11 @@ def _sentence(error: "ValidationError") -> str:
         return f"{key} is unknown"
     if first["type"] == "missing":
         return f"{key} is missing"
-    return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{key} = {first['input']!r}: {_lowered(first['msg'])}"
+
+
+def _lowered(sentence: str) -> str:
+    return f"{sentence[0].lower()}{sentence[1:]}"
 
 
 def parse_changes(assignments: Sequence[str]) -> dict[str, Any]:

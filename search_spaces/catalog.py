@@ -4,6 +4,7 @@ from crossarch.search_spaces.figure3 import FIGURE3
 from crossarch.search_spaces.figure4 import FIGURE4
 from crossarch.search_spaces.figure7 import FIGURE7
 from crossarch.search_spaces.figure8 import FIGURE8
+from crossarch.search_spaces.from_file import is_path, load
 from crossarch.search_spaces.quickstart import QUICKSTART
 from crossarch.search_spaces.robustness import ROBUSTNESS, from_name
 from crossarch.search_spaces.study import Study
@@ -24,10 +25,12 @@ STUDIES: dict[str, Study] = {study.name: study for study in (*OWN, *PAPER_TABLES
 
 
 def find(name: str) -> Study:
-    """The study of that name, `robustness-lhs-40` and its like included.
+    """The study of that name, `robustness-lhs-40` and its like included, or that of a file: `./my_study.py`.
 
-    Raises ValueError, naming those there are, where there is none.
+    Raises ValueError, naming those there are, where there is none, and for a file as `from_file.load`.
     """
+    if name not in STUDIES and is_path(name):
+        return load(name, STUDIES.values())
     if name not in STUDIES and name.startswith(f"{ROBUSTNESS.name}-"):
         return from_name(name)
     if name not in STUDIES:

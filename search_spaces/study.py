@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from crossarch.search_spaces.arm import Arm, Changes, merged
 from crossarch.search_spaces.budget import scale_epochs
@@ -84,7 +85,7 @@ class Study:
     """The choice of that axis that teaches; its first arm is what gaps are measured from."""
     seeds: tuple[int, ...]
     smoke_form: Smoke
-    metric: str = "test_accuracy"
+    metric: Literal["test_accuracy", "validation_accuracy"] = "test_accuracy"
     budget: float = 1.0
     """Factor on every epoch constant."""
     overrides: Changes = field(default_factory=dict)
@@ -107,10 +108,16 @@ class Study:
     """What it is to show, declared beforehand."""
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The choices of some axes, and of `arm` by name, to which the study is restricted."""
+    most_runs: int = 10_000
+    """Runs past which it is taken for a slip: a study that means more says how many."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where arms cannot be told apart, or columns, teacher or a restriction do not exist."""
+        """Raises ValueError for no arms or seeds, or equal ones, and where columns, teacher or choices do not exist."""
         names = [arm.name for arm in self.arms]
+        if not names:
+            raise ValueError(f"study {self.name}: arms = () has none")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"study {self.name}: seeds = {self.seeds} are not one or more different numbers")
         if len(set(names)) != len(names):
             raise ValueError(f"study {self.name}: two arms have one name in {', '.join(names)}")
         if self.columns not in [axis.name for axis in self.axes]:
@@ -120,7 +127,10 @@ class Study:
         for network in {name for arm in self.arms for name in (arm.teacher_network, *(arm.networks or ())) if name}:
             if network not in self.networks:
                 raise ValueError(f"study {self.name}: {network!r} of an arm is not among {', '.join(self.networks)}")
-        known = {"arm": tuple(names)} | {axis.name: tuple(axis.choices) for axis in self.axes}
+        self._check_only(tuple(names))
+
+    def _check_only(self, arms: tuple[str, ...]) -> None:
+        known = {"arm": arms} | {axis.name: tuple(axis.choices) for axis in self.axes}
         for name, choices in self.only.items():
             if name not in known:
                 raise ValueError(f"{name} is no axis of {self.name}: it has {', '.join(known)}")
@@ -140,11 +150,26 @@ class Study:
 
     def expand(self, seeds: tuple[int, ...] | None = None) -> Iterator[Planned]:
         """Every run, arm by arm, cell by cell, seed by seed; cells to which an arm does not apply are absent."""
+        for arm, cell in self.places():
+            for seed in seeds or self.seeds:
+                yield self.planned(arm, cell, seed)
+
+    def check_size(self, seeds: tuple[int, ...] | None = None) -> None:
+        """Raises ValueError where the study expands past `most_runs`, teachers that are no cell not counted."""
+        each = len(seeds or self.seeds)
+        most = self.most_runs // each
+        if sum(1 for _ in itertools.islice(self.places(), most + 1)) > most:
+            raise ValueError(
+                f"study {self.name} with {each} seeds expands past its most_runs = {self.most_runs:,}: "
+                "leave some out, or set most_runs in its file"
+            )
+
+    def places(self) -> Iterator[tuple[Arm, tuple[str, ...]]]:
+        """Every arm and cell of the study, arm by arm; cells to which an arm does not apply are absent."""
         for arm in self.arms:
             for cell in itertools.product(*(axis.choices for axis in self.axes)):
                 if self.admits(arm, cell) and arm.applies(cell[self.column], self.teacher):
-                    for seed in seeds or self.seeds:
-                        yield self.planned(arm, cell, seed)
+                    yield arm, cell
 
     def admits(self, arm: Arm, cell: tuple[str, ...]) -> bool:
         """Whether the study's restriction leaves this cell in it."""

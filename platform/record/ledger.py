@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,7 @@ from crossarch.platform.record.invocations import (
 )
 from crossarch.platform.record.parquet import locked, read_tables, remove_temporaries, write_rows, write_table
 from crossarch.platform.record.schema import EXACT_COLUMNS, SCHEMA, SCHEMA_VERSION, from_row, to_row
+from crossarch.platform.record.versions import OtherVersionError
 from crossarch.trainables.result import RunResult
 
 _COMPACT = "compact-"
@@ -58,14 +60,26 @@ class Ledger:
 
         A run has the id it was recorded under, which differs from `RunResult.run_id` once METHOD_VERSION has risen.
         Of several attempts the newest counts, and results before failures. A file that cannot be read is skipped
-        with a warning. Raises ValueError for a file of another schema version.
+        with a warning. Raises OtherVersionError for a file of another schema version, or a run that ours does not know.
         """
-        rows = self._load(EXACT_COLUMNS, run_ids).to_pylist()
-        return {row["run_id"]: from_row(row) for row in rows}
+        return {row["run_id"]: self._result(row) for row in self._load(EXACT_COLUMNS, run_ids).to_pylist()}
+
+    def _result(self, row: dict[str, Any]) -> RunResult:
+        try:
+            return from_row(row)
+        except (ValueError, TypeError) as error:
+            raise OtherVersionError(
+                f"the run {row['run_id']} below {str(self.root)!r} is of another version of crossarch: {error}"
+            ) from error
 
     def table(self) -> pa.Table:
         """All recorded runs, one row each, with all columns. Warns and raises as `read` does."""
         return self._load(None, None)
+
+    def versions(self) -> dict[str, int]:
+        """The METHOD_VERSION that each recorded run was trained under, by run id. Warns and raises as `read` does."""
+        table = self._load([*_RANKING, "method_version"], None)
+        return dict(zip(table["run_id"].to_pylist(), table["method_version"].to_pylist(), strict=True))
 
     def compact(self, above: int = 500) -> int:
         """Merges the run files into one where there are more than `above`; how many files were merged.

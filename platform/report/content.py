@@ -19,7 +19,7 @@ from crossarch.search_spaces.chart import Chart
 from crossarch.search_spaces.study import Study
 from crossarch.trainables.result import RunResult
 
-VERSION = 3
+VERSION = 4
 """Raised when the same results would make another page."""
 
 LOSS_NOTE = (
@@ -103,7 +103,7 @@ def make_report(
         answers=robust.sheets,
         mosaics=tuple(mosaics(study, seeds, root)),
         real=tuple(real_data(study, seeds)),
-        facts=tuple((name, text) for name, text in footer(table) if name in ("Runs", "Training")),
+        facts=tuple((name, text) for name, text in footer(table) if name in ("Runs", "Training", "Cost", "Mixed")),
         machines=sheets.machines(table, results),
         runs=sheets.runs(table, results),
         failures=sheets.failures(table),

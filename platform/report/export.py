@@ -3,11 +3,14 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
 
 from crossarch.platform.report.markdown import escape as escape_markdown
 from crossarch.platform.report.sheets import Entry, Sheet
 from crossarch.platform.report.wording import one_line
+from crossarch.trainables.files import write_atomically
 
 _FORMULA = re.compile(r"\s*[=+\-@\t\r|%]")
 """How a text begins that a spreadsheet would calculate (OWASP, CSV injection)."""
@@ -106,3 +109,18 @@ FORMATS: Mapping[str, tuple[str, str, Callable[[Sheet], str]]] = {
     "md": ("Markdown", "text/markdown", to_markdown),
 }
 """By the files' suffix: name, media type, and how a sheet is written."""
+
+
+def write_sheets(sheets: Iterable[Sheet], folder: Path) -> list[Path]:
+    """Writes every sheet in every format below `folder`; the files. Raises OSError where the disk refuses."""
+    written = []
+    for each in sheets:
+        for suffix, (_, _, write) in FORMATS.items():
+            path = folder / f"{each.name}.{suffix}"
+            write_atomically(path, partial(_write, text=write(each)))
+            written.append(path)
+    return written
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

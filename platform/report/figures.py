@@ -21,8 +21,13 @@ LINES = "#d8dce1"
 """Of the grid."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#1c1f24", "#e69f00", "#56b4e9")
 """Okabe and Ito's, black a little lighter so that the page can tell it from INK."""
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (6, 2, 1, 2)), (0, (1, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES: tuple[Any, ...] = (
+    "-",
+    *((0, lengths) for lengths in ((5, 2), (6, 2, 1, 2), (1, 1.5), (10, 3), (3, 1, 1, 1, 1, 1))),
+    *((0, lengths) for lengths in ((2, 2), (9, 2, 3, 2), (4, 1, 4, 3))),
+)
+"""As many as markers, and more than colours: lines of one colour differ in both."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*")
 WIDTH, HEIGHT = 3.6, 2.7
 """Of one panel, in inches, its margins included."""
 ACCURACY_WIDTH = 5.2

@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
+from crossarch.platform.report.sheets import Sheet
 from crossarch.platform.report.tables import Cell, Table
 from crossarch.platform.report.verdicts import explained, headline, labelled, told
 from crossarch.platform.report.wording import (
@@ -20,8 +21,8 @@ from crossarch.platform.report.wording import (
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
 
 
-def render_markdown(table: Table) -> str:
-    """The whole report, ending in a line break; names and errors in it are escaped."""
+def render_markdown(table: Table, answers: Iterable[Sheet] = ()) -> str:
+    """The whole report, a sweep's `answers` included, ending in a line break; names and errors in it are escaped."""
     sections = [
         f"## {escape(table.study)}",
         f"{escape(table.question)}\n\n_{escape(table.reference)}_",
@@ -30,6 +31,7 @@ def render_markdown(table: Table) -> str:
         "\n".join(f"- {escape(sentence)}" for sentence in caption(table)),
         *_against(table),
         *_claims(table),
+        *(part for each in answers for part in _sheet(each)),
         *_teachers(table),
         *_failures(table),
         "\n".join(f"- **{name}:** {escape(text)}" for name, text in footer(table)),
@@ -64,6 +66,12 @@ def _claims(table: Table) -> Iterable[str]:
         yield "### Claims"
         yield _grid(CLAIM_COLUMNS, map(claim_words, table.contrasts))
         yield escape(CLAIM_NOTE)
+
+
+def _sheet(sheet: Sheet) -> Iterable[str]:
+    yield f"### {escape(sheet.title)}"
+    yield _grid(sheet.columns, ([entry.text for entry in row] for row in sheet.rows))
+    yield from filter(None, (escape(sheet.note),))
 
 
 def _teachers(table: Table) -> Iterable[str]:

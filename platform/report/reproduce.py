@@ -49,12 +49,12 @@ OF_THE_MACHINE = ("--storage", "--tracking", "--address", "--data-root")
 
 
 def without_places(command_line: str) -> str:
-    """A recorded command without the options of `OF_THE_MACHINE` and their values."""
+    """A recorded command without the options of `OF_THE_MACHINE` and their values; of a study's file the name alone."""
     kept: list[str] = []
     words = iter(command_line.split(" "))
     for word in words:
         if word in OF_THE_MACHINE:
             next(words, None)
         elif not word.startswith(tuple(f"{option}=" for option in OF_THE_MACHINE)):
-            kept.append(word)
+            kept.append(word.rpartition("/")[2] if word.endswith(".py") else word)
     return " ".join(kept)

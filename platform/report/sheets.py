@@ -131,7 +131,7 @@ def numbers(table: Table) -> Sheet:
         if cell
     ]
     cells += [((*each.choices, f"{each.arm} (teacher)", each.network), each.cell) for each in table.teachers]
-    counted = ("Mean", "Std", "n", "Planned", "Gap", "Paper", "Paper std", "Difference")
+    counted = ("Mean", "Std", "n", "Planned", "Gap", "Paper", "Paper std", "Difference", "Device (s)")
     return sheet(
         "numbers",
         "The same numbers, a cell a row",
@@ -139,7 +139,10 @@ def numbers(table: Table) -> Sheet:
         ((*map(words, labels), *_counted(cell)) for labels, cell in cells),
         numeric=counted,
         labels=len(table.axes) + 2,
-        note="Mean, standard deviation, gap, paper and difference in percentage points.",
+        note=(
+            "Mean, standard deviation, gap, paper and difference in percentage points. Device: seconds from building "
+            "the networks to the end of their tests, summed over the cell's runs."
+        ),
     )
 
 
@@ -153,6 +156,7 @@ def _counted(cell: Cell) -> Iterator[Entry]:
     yield figure(known.accuracy if known else None, 1)
     yield figure(known.std if known else None, 1)
     yield figure(difference(cell), 1)
+    yield figure(cell.seconds, 1)
 
 
 def claims(table: Table) -> Sheet:

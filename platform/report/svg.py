@@ -28,6 +28,8 @@ SHAPES = {
     "D": '<path d="M20 2 25 7 20 12 15 7z"/>',
     "v": '<path d="M20 11.5 15.5 3h9z"/>',
     "P": '<path d="M18.5 2.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z"/>',
+    "<": '<path d="M15.5 7 24 2.5v9z"/>',
+    "*": '<path d="m20 1.5 1.5 4h4l-3.3 2.5 1.3 4-3.5-2.5-3.5 2.5 1.3-4L14.5 5.5h4z"/>',
     "X": '<path d="m17.5 2.5 2.5 2.5 2.5-2.5 2 2L22 7l2.5 2.5-2 2L20 9l-2.5 2.5-2-2L18 7l-2.5-2.5z"/>',
 }
 """The markers of `figures` as SVG, around the middle of 40 x 14 pixels."""

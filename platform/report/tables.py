@@ -1,12 +1,14 @@
 """The table of a study, from what it declares and what its runs left behind: pure data, rendered elsewhere."""
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from crossarch.platform.report.conditions import Conditions, conditions
 from crossarch.platform.report.contrasts import Contrast, contrasts
+from crossarch.platform.report.mixture import mixture, of_other_versions
 from crossarch.platform.report.statistics import Summary, gap, summarize
 from crossarch.search_spaces.arm import Arm
 from crossarch.search_spaces.published import Published
@@ -38,6 +40,8 @@ class Run:
     accuracy: float | None
     """The study's metric in %, of a finished run; None for any other."""
     error: str | None
+    seconds: float = 0.0
+    """On the device, evaluations included."""
 
 
 Cells = dict[tuple[str, tuple[str, ...]], list[Run]]
@@ -55,6 +59,8 @@ class Cell:
     counts: Counts
     published: Published | None = None
     """What the paper reports here."""
+    seconds: float = 0.0
+    """On the device, summed over its runs of any outcome; teachers that are no cell of their own left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +111,8 @@ class Table:
     """Factor on every epoch constant."""
     contrasts: tuple[Contrast, ...] = ()
     """What the runs say of the study's claims."""
+    mixed: tuple[str, ...] = ()
+    """What cells hold that came about otherwise than the rest, a phrase each (`mixture`)."""
 
     @property
     def failures(self) -> tuple[Run, ...]:
@@ -153,8 +161,17 @@ def build_table(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunR
         conditions=conditions(results[name] for name in runs if name in results),
         profile=study.profile,
         budget=study.budget,
+        mixed=_mixed(planned, cells, runs, results),
         contrasts=tuple(contrasts(study.claims, {place: by_seed(group) for place, group in cells.items()})),
     )
+
+
+def _mixed(
+    planned: tuple[Planned, ...], cells: Cells, runs: Iterable[str], results: Mapping[str, RunResult]
+) -> tuple[str, ...]:
+    configs = (plan.config for plan in (*planned, *teachers_of(planned)))
+    there = [[results[run.run_id] for run in group if run.run_id in results] for group in cells.values()]
+    return mixture(there, of_other_versions(results, configs, runs))
 
 
 def by_seed(runs: Iterable[Run]) -> dict[int, float]:
@@ -194,6 +211,7 @@ def look_up(plan: Planned, labels: Mapping[str, str], results: Mapping[str, RunR
         outcome=result.outcome if result else "missing" if plan.is_available else "unavailable",
         accuracy=getattr(result, metric) if finished else None,
         error=result.error if result else None,
+        seconds=result.device_seconds if result else 0.0,
     )
 
 
@@ -229,6 +247,7 @@ def _cell(study: Study, runs: list[Run], cells: Cells, published: Published | No
         gap=gap(accuracy, reference) if accuracy and reference and runs is not origin else None,
         counts=count(runs),
         published=published,
+        seconds=math.fsum(run.seconds for run in runs),
     )
 
 

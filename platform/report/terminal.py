@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from crossarch.platform.report.sheets import Sheet
 from crossarch.platform.report.tables import STATES, Counts, Run, State, Table
 from crossarch.platform.report.verdicts import explained, headline, labelled, told
 from crossarch.platform.report.wording import (
@@ -94,6 +95,16 @@ def _piece(table: Table, columns: Sequence[int], stacked: bool) -> Grid:
         words = [cell_words(row.cells[column]) for column in columns]
         cells = ["\n".join(word.lines(stacked=stacked)) for word in words]
         grid.add_row(*map(Text, (*row.choices, row.arm, *cells)))
+    return grid
+
+
+def sheet_grid(sheet: Sheet) -> Grid:
+    """A sheet's columns and rows, numbers to the right."""
+    grid = _grid()
+    for position, column in enumerate(sheet.columns):
+        grid.add_column(Text(column), justify="right" if position in sheet.numeric else "left", overflow="fold")
+    for row in sheet.rows:
+        grid.add_row(*(Text(entry.text) for entry in row))
     return grid
 
 

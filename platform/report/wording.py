@@ -86,7 +86,7 @@ def caption(table: Table) -> list[str]:
     return sentences
 
 
-CLAIM_COLUMNS = ("Claim", "Difference", f"{LEVEL:.0%} interval", "n", "Verdict")
+CLAIM_COLUMNS = ("Claim", "Difference", f"{100 * LEVEL:g} % interval", "n", "Verdict")
 
 CLAIM_NOTE = (
     "Difference: points of accuracy by which the claim's higher side is above its lower one, mean over seeds, "
@@ -114,11 +114,21 @@ def footer(table: Table) -> list[tuple[str, str]]:
     facts = [
         ("Runs", f"{len(table.runs)} planned: {states}; n = {len(table.seeds)} a cell"),
         ("Training", f"{duration(known.training_seconds)} in all" if known.runs else ""),
+        ("Cost", cost(table)),
+        ("Mixed", "; ".join(table.mixed)),
         ("Hardware", "; ".join(known.hardware)),
         ("Software", "; ".join(known.software)),
         ("Commit" if len(known.commits) == 1 else "Commits", ", ".join(known.commits)),
     ]
     return [(name, one_line(text)) for name, text in facts if text]
+
+
+def cost(table: Table) -> str:
+    """`8.1 to 75.3 device seconds a cell, 482.0 in all`; nothing where no run told."""
+    seconds = [cell.seconds for row in table.rows for cell in row.cells if cell and cell.seconds]
+    if not seconds:
+        return ""
+    return f"{min(seconds):.1f} to {max(seconds):.1f} device seconds a cell, {sum(seconds):,.1f} in all cells"
 
 
 def duration(seconds: float) -> str:

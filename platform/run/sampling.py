@@ -127,6 +127,19 @@ def grown_from(study: Study, seeds: tuple[int, ...], root: Path) -> Study:
     return growth.advance(Ledger(root).read()) if growth else study
 
 
+def recorded_forms(study: Study, ledger: Ledger) -> tuple[Study, ...]:
+    """The study; one with a sampler with the points chosen so far, by the seeds of each recorded start, latest last."""
+    if growth_of(study, study.seeds) is None:
+        return (study,)
+    results = ledger.read()
+    started = (
+        tuple(sorted({int(member.run_id.rpartition("-s")[2]) for member in each.members}))
+        for each in ledger.invocations(study.name)
+    )
+    grown = (growth_of(study, seeds) for seeds in dict.fromkeys((study.seeds, *started)))
+    return tuple(growth.advance(results) for growth in grown if growth)
+
+
 def search(sampler: Sampler) -> "optuna.Study":
     """Optuna's study for a sampler, in memory. Raises ValueError for a sampler that is not known."""
     import optuna  # slow

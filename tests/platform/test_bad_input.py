@@ -40,13 +40,22 @@ def test_an_unknown_study_is_named_with_those_there_are(refused, command):
     assert refused(command, "table99") == f"study = 'table99' is unknown; known: {', '.join(STUDIES)}"
 
 
-@pytest.mark.parametrize("arguments", [("run", "quickstart"), ("status", "quickstart"), ("report", "quickstart")])
-def test_a_ledger_of_another_schema_is_refused(refused, tmp_path, arguments):
+OF_A_LEDGER = [
+    ("run", "quickstart", "--dry-run"),
+    ("status", "quickstart"),
+    ("report", "quickstart"),
+    ("compare", "quickstart", "table2"),
+]
+
+
+@pytest.mark.parametrize("arguments", OF_A_LEDGER)
+@pytest.mark.parametrize("version", [0, 99])
+def test_a_ledger_of_another_schema_is_refused(refused, tmp_path, arguments, version):
     runs = tmp_path / "crossarch-results" / "ledger" / "runs"
     runs.mkdir(parents=True)
-    write_table(runs / "old-s0.parquet", pa.table({"run_id": ["old-s0"]}), 0)
-    found = refused(*arguments, *(["--dry-run"] if arguments[0] == "run" else []))
-    assert re.search(r"old-s0\.parquet has schema version 0, but this version of crossarch reads \d+$", found)
+    write_table(runs / "odd-s0.parquet", pa.table({"run_id": ["odd-s0"]}), version)
+    sentence = rf"odd-s0\.parquet has schema version {version}, but this version of crossarch reads \d+$"
+    assert re.search(sentence, refused(*arguments))
 
 
 TRAIN = {

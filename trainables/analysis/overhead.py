@@ -222,7 +222,7 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
         k += 1
         below += math.comb(n, k) * 0.5**n
     if not k:
-        raise ValueError(f"{n} values are too few for a {confidence:.0%} interval of their median")
+        raise ValueError(f"{n} values are too few for a {100 * confidence:g} % interval of their median")
     ordered = sorted(values)
     return ordered[k - 1], ordered[n - k]
 

@@ -1,13 +1,15 @@
 """The answers of a sweep as sheets: for the page, the files beside it, and the terminal."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from crossarch.platform.report.robustness.answers import Plateau, answer, orders, plateau, score
 from crossarch.platform.report.robustness.importance import FEWEST_POINTS, importances
 from crossarch.platform.report.robustness.intervals import FEWEST, Equivalence, Estimate, mean
-from crossarch.platform.report.robustness.surface import Surface
+from crossarch.platform.report.robustness.surface import Surface, surfaces
 from crossarch.platform.report.sheets import Entry, Sheet, figure, sheet, words
+from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sweep
+from crossarch.trainables.result import RunResult
 
 FEW = f"Fewer than {FEWEST} seeds give no interval by resampling."
 """Said where one is missing."""
@@ -17,6 +19,13 @@ def answers(sweep: Sweep, found: Sequence[Surface]) -> tuple[Sheet, ...]:
     """The sheets for which there are data, the shortest answers first."""
     made = (scores(found), claims(sweep, found), plateaus(sweep, found), weights(found), ranks(found), points(found))
     return tuple(each for each in made if each.rows)
+
+
+def answers_of(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> tuple[Sheet, ...]:
+    """The answers of a study from results by run id; none for one that is no sweep or has the default's alone."""
+    found = surfaces(study, seeds, results) if isinstance(study, Sweep) else []
+    several = any(len(each.points) > 1 for each in found)
+    return answers(study, found) if isinstance(study, Sweep) and several else ()
 
 
 def interval(estimate: Estimate | None, digits: int = 1) -> Entry:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
 from rich.text import Text
 
 from crossarch.platform.report.robustness.sheets import claims, plateaus, scores
 from crossarch.platform.report.robustness.surface import surfaces
 from crossarch.platform.report.sheets import Sheet
+from crossarch.platform.report.terminal import sheet_grid
 from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sweep
 from crossarch.trainables.result import RunResult
@@ -25,9 +24,4 @@ def render_answers(study: Study, seeds: tuple[int, ...], results: Mapping[str, R
 
 
 def _view(sheet: Sheet) -> tuple[RenderableType, ...]:
-    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
-    for place, column in enumerate(sheet.columns):
-        grid.add_column(Text(column), justify="right" if place in sheet.numeric else "left", overflow="fold")
-    for row in sheet.rows:
-        grid.add_row(*(Text(entry.text) for entry in row))
-    return (Text(), Text(sheet.title, style="bold"), grid, Text(sheet.note))
+    return (Text(), Text(sheet.title, style="bold"), sheet_grid(sheet), Text(sheet.note))

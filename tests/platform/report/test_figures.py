@@ -40,6 +40,14 @@ def test_arms_differ_in_colour_dashes_and_marker():
     assert {look.marker for look in map(figures.style, range(20))} == set(svg.SHAPES)
 
 
+def test_figure_1s_nine_lines_share_no_dashes_and_no_marker():
+    """Seven colours have to do for them."""
+    looks = [figures.style(place) for place in range(9)]
+    assert len({look.colour for look in looks}) == 7
+    for one in ("dashes", "marker"):
+        assert len({str(getattr(look, one)) for look in looks}) == 9
+
+
 def test_an_inline_figure_takes_the_pages_colours_and_has_no_ground_of_its_own(drawn):
     markup = svg.inline(figures.curve_panels(drawn, "Loss")[1], "loss-1", "Loss", "What it shows")
     root = ET.fromstring(markup)  # noqa: S314

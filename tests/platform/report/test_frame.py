@@ -7,9 +7,13 @@ import sys
 import pytest
 
 import crossarch
+from crossarch.platform.record.invocations import begin
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.schema import SCHEMA
+from crossarch.platform.run.plan import list_members
+from crossarch.platform.run.sampling import growth_of
 from crossarch.search_spaces.catalog import STUDIES, find
+from crossarch.search_spaces.robustness import robustness
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.result import RunResult
 
@@ -58,6 +62,43 @@ def test_other_axes_are_columns_by_their_names(wide_study, make_results, tmp_pat
     clash = dataclasses.replace(study.axes[0], name="seed")
     renamed = dataclasses.replace(study, axes=(clash, study.axes[1]))
     assert {"seed", "seed.label"} <= set(crossarch.load_results(renamed, tmp_path).columns)
+
+
+def test_a_sampled_study_has_every_run_of_every_start(tmp_path):
+    """What TPE chose with one seed is no longer what it would choose with two: both were the study's."""
+    sweep = dataclasses.replace(robustness("tpe", 10, ["alpha"]), only={"architecture": ("VGG11",)}, distils={})
+    ledger, trained = Ledger(tmp_path), set()
+    for seeds in ((0,), (0, 1)):
+        growth = growth_of(sweep, seeds)
+        while not growth.is_complete:
+            trained |= record(growth.advance(ledger.read()), seeds, ledger)
+            growth.advance(ledger.read())
+        trained |= record(growth.sweep, seeds, ledger)
+        members = list_members(growth.sweep.expand(seeds))[0]
+        ledger.write_invocation(begin(study=sweep.name, command="crossarch run", members=members))
+    frame = crossarch.load_results(sweep, tmp_path)
+    assert set(frame["run_id"]) == trained
+    last = set(list_members(growth.sweep.expand((0, 1)))[1])
+    assert trained - last, "both starts chose the same points, and nothing is shown"
+
+
+def record(sweep, seeds, ledger):
+    """Records every run of the sweep as finished, the better the higher alpha and the odder the seed; their ids."""
+    _, configs = list_members(sweep.expand(seeds))
+    for config in configs.values():
+        value = 50.0 + (30 * config.kd.alpha * (-1) ** config.seed if config.kd else 0.0)
+        ledger.write(RunResult(config=config, outcome="finished", test_accuracy=1.0, validation_accuracy=value))
+    return set(configs)
+
+
+def test_a_study_is_found_by_its_file(study, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("import dataclasses\nfrom crossarch.search_spaces.quickstart import BASE, QUICKSTART\n")
+    with file.open("a") as more:
+        more.write('STUDY = dataclasses.replace(QUICKSTART, name="mine", base=BASE, distils={}, budget=0.02)\n')
+    plan = next(find(str(file)).expand())
+    Ledger(tmp_path).write(RunResult(config=plan.config, outcome="finished", test_accuracy=1.0))
+    assert list(crossarch.load_results(str(file), tmp_path)["run_id"]) == [run_id(plan.config)]
 
 
 @pytest.mark.parametrize("name", ["quickstart", "quickstart-smoke"])

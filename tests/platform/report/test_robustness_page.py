@@ -1,12 +1,17 @@
 """A sweep's answers stand in the terminal, on the page and in files; other studies have none."""
 
+import dataclasses
+
 import pytest
 from rich.console import Console
 
 from crossarch.platform.report.content import make_report
+from crossarch.platform.report.markdown import render_markdown
 from crossarch.platform.report.page import files
+from crossarch.platform.report.robustness.sheets import answers_of
 from crossarch.platform.report.robustness.surface import surfaces
 from crossarch.platform.report.robustness.terminal import render_answers
+from crossarch.platform.report.tables import build_table
 from crossarch.search_spaces.robustness import robustness
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.result import RunResult
@@ -101,6 +106,24 @@ def test_a_grid_has_heat_maps_and_tells_of_interactions(tmp_path):
     pairs = report.pictures[1]
     assert (pairs.name, len(pairs.panels)) == ("robustness-pairs", 2)
     assert len(pairs.data.rows) == 2 * 6 * 5
+
+
+def test_the_markdown_report_has_them_too(results):
+    told = render_markdown(build_table(SWEEP, SEEDS, results), answers_of(SWEEP, SEEDS, results))
+    for heading in (
+        "Robustness score",
+        "Does it make no difference, as the paper says?",
+        "Plateaus round the defaults",
+    ):
+        assert f"### {heading}\n\n| " in told
+    assert "| ResNet18 | 91.0 " in told
+    assert told.index("### Robustness score") > told.index("| Arm |")
+
+
+def test_the_default_alone_answers_nothing(results):
+    alone = {name: each for name, each in results.items() if each.config.kd is None or each.config.kd.alpha == 0.5}
+    only = dataclasses.replace(SWEEP, only={"arm": ("full",)})
+    assert answers_of(only, SEEDS, alone) == ()
 
 
 def test_other_studies_have_no_answers(study, make_results, tmp_path):

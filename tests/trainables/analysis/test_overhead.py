@@ -138,7 +138,7 @@ def test_the_interval_is_the_textbooks_order_statistics(n: int, k: int) -> None:
 
 
 def test_five_values_have_no_interval() -> None:
-    with pytest.raises(ValueError, match="5 values are too few for a 95% interval"):
+    with pytest.raises(ValueError, match="5 values are too few for a 95 % interval"):
         median_interval([1.0] * 5)
     assert quartiles([1.0, 2.0, 3.0, 4.0, 5.0]) == (2, 4)
 

@@ -13,13 +13,15 @@ from crossarch.trainables.distillers import run as distillation
 from crossarch.trainables.distillers.config import from_dict as distill_from_dict
 from crossarch.trainables.environment import describe
 from crossarch.trainables.run import Workplace, execute, failure, now
+from crossarch.trainables.working_copy import Files
 
 
-def trainable(spec: Mapping[str, Any]) -> None:
+def trainable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
     """A Tune function trainable: trains the run of `spec` and reports `point`s, and at the end its `result`.
 
     `spec` holds `config` (a run), `root` (folder of checkpoints, weights and data), `data_root` (where data sets
-    already lie, or None), `checkpoint_seconds` and `keep_weights`. An exception in a run is its outcome: trying it
+    already lie, or None), `checkpoint_seconds` and `keep_weights`; `origin` is the storage elsewhere of which `root` is
+    a working copy. An exception in a run is its outcome: trying it
     again would raise it again. A worker that dies is another matter: Tune starts the trial anew, and it goes on from
     its last checkpoint.
     """
@@ -29,6 +31,7 @@ def trainable(spec: Mapping[str, Any]) -> None:
         root=Path(spec["root"]),
         checkpoint_seconds=spec["checkpoint_seconds"],
         data_root=Path(spec["data_root"]) if spec["data_root"] else None,
+        origin=origin,
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     started = now()
@@ -45,7 +48,7 @@ def trainable(spec: Mapping[str, Any]) -> None:
     tune.report({"result": result.to_dict()})
 
 
-def distillable(spec: Mapping[str, Any]) -> None:
+def distillable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
     """A Tune function trainable: distils the set of `spec` and reports `point`s, at the end `stored` or `failed`.
 
     `spec` holds `config` (a distillation), `name` (of the set), `root`, `data_root` and `checkpoint_seconds`. After a
@@ -56,6 +59,7 @@ def distillable(spec: Mapping[str, Any]) -> None:
         root=Path(spec["root"]),
         checkpoint_seconds=spec["checkpoint_seconds"],
         data_root=Path(spec["data_root"]) if spec["data_root"] else None,
+        origin=origin,
     )
     try:
         manifest = distillation.execute(

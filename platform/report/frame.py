@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crossarch.platform.record.storage import open_storage, place_of
 from crossarch.platform.report.reproduce import find_form
 from crossarch.platform.report.tables import labels_of
 
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 def load_results(study: "str | Study", storage: str | Path = "crossarch-results") -> "pd.DataFrame":
     """The recorded runs of a study, one row each, in the study's order; of whatever seeds the ledger has.
 
-    `study` is a name (`quickstart`, `table2-smoke`) or a study of your own. The columns are `role` (`cell`, or
-    `teacher` for a run that is trained only because others learn from it), `arm` and `network`, as the report labels
-    them, a column for each other axis, and then all of the ledger's, in its units: accuracies in %, times in s.
+    `study` is a name (`quickstart`, `table2-smoke`) or a study of your own; `storage` is a folder or a URI, as for
+    `--storage`. The columns are `role` (`cell`, or `teacher` for a run that is trained only because others learn from
+    it), `arm` and `network`, as the report labels them, a column for each other axis, and then all of the ledger's, in
+    its units: accuracies in %, times in s.
 
     Raises ValueError for an unknown study, or where the ledger below `storage` has no run of it.
     """
@@ -25,7 +27,7 @@ def load_results(study: "str | Study", storage: str | Path = "crossarch-results"
     from crossarch.platform.run.data import bound
     from crossarch.platform.run.plan import list_members
 
-    root = Path(storage)
+    root = open_storage(storage)
     found = bound(find_form(study) if isinstance(study, str) else study, root)
     ledger = Ledger(root).table().to_pandas()
     seeds = tuple(sorted({int(seed) for seed in ledger["seed"]}))
@@ -33,7 +35,7 @@ def load_results(study: "str | Study", storage: str | Path = "crossarch-results"
     there = set(ledger["run_id"])
     members = tuple(member for member in members if member.run_id in there)
     if not members:
-        raise ValueError(f"study = {found.name!r} has no runs in {str(root)!r}: `crossarch run` trains them")
+        raise ValueError(f"study = {found.name!r} has no runs in {place_of(root)!r}: `crossarch run` trains them")
     rows = ledger.set_index("run_id").loc[[member.run_id for member in members]].reset_index()
     labels = labels_of(found.arms)
     told = {

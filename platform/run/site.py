@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossarch.platform.record.storage import origin_of
+
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
     """The folders and services of one invocation; paths are absolute."""
 
     root: Path
-    """The storage folder: ledger, weights, checkpoints, distilled sets, caches."""
+    """The storage folder: ledger, weights, checkpoints, distilled sets, caches. It may be a working copy."""
     tracking: str
     """MLflow's URI."""
     address: str | None = None
@@ -24,6 +26,7 @@ class Site:
         """What a worker must know, as plain values."""
         return {
             "root": str(self.root),
+            "origin": origin_of(self.root),
             "data_root": str(self.data_root) if self.data_root else None,
             "checkpoint_seconds": self.checkpoint_seconds,
         }

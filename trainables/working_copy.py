@@ -91,7 +91,7 @@ class WorkingCopy:
             write(temporary)
             if self.origin is not None:
                 self.origin.send(temporary, name)
-                _mark(temporary, self.origin.stamps(name)[name])
+                _mark(temporary, self._kept(temporary, name))
 
         write_atomically(self.root / name, both)
 
@@ -134,9 +134,16 @@ class WorkingCopy:
         if self.origin is not None:
             name, before = self.name(path), path.stat().st_mtime_ns
             self.origin.send(path, name)
-            stamp = self.origin.stamps(name).get(name)
-            if stamp is not None and path.stat().st_mtime_ns == before:
+            stamp = self._kept(path, name)
+            if path.stat().st_mtime_ns == before:
                 _mark(path, stamp)
+
+    def _kept(self, path: Path, name: str) -> Stamp:
+        """The origin's stamp of what has just been sent. Raises StorageUnreachableError where it is not all there."""
+        stamp = self.origin.stamps(name).get(name) if self.origin is not None else None
+        if stamp is None or stamp.size != path.stat().st_size:
+            raise StorageUnreachableError(f"{name} was sent to the storage, which does not have it whole")
+        return stamp
 
 
 def _mark(path: Path, stamp: Stamp) -> None:

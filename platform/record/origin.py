@@ -95,11 +95,18 @@ class ObjectFiles:
 
     def check_writable(self) -> None:
         """Raises BadInputError where nothing can be written; leaves the object `.crossarch`."""
+        content = b"Results of crossarch.\n"
         try:
             with self._asking(), self._system.open_output_stream(self._path(".crossarch")) as stream:
-                stream.write(b"Results of crossarch.\n")
+                stream.write(content)
+            kept = self.stamps(".crossarch")[".crossarch"].size
         except StorageUnreachableError as error:
             raise BadInputError(f"{error}; it has to be writable") from error
+        if kept != len(content):
+            raise BadInputError(
+                f"storage = {str(self.address)!r} does not keep what is sent: it takes no checksums that trail it, so "
+                "AWS_REQUEST_CHECKSUM_CALCULATION has to be when_required"
+            )
 
     def stamps(self, name: str) -> dict[str, Stamp]:
         """As `Files` says."""

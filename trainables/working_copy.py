@@ -97,8 +97,9 @@ class WorkingCopy:
 
     def drop(self, name: str) -> None:
         """Removes the file, or all below a name that ends in `/`, at the origin and here. Raises OSError."""
-        for each in self.origin.stamps(name) if self.origin is not None else ():
-            self.origin.remove(each)  # type: ignore[union-attr]
+        if self.origin is not None:
+            for each in self.origin.stamps(name):
+                self.origin.remove(each)
         self.forget(name)
 
     def forget(self, name: str) -> None:

@@ -38,9 +38,11 @@ from crossarch.platform.options import (
     make_site,
     tracking_uri,
 )
+from crossarch.platform.record.storage import place_of
 from crossarch.platform.record.versions import OtherVersionError
 from crossarch.platform.upkeep_cli import clean, sync, ui
 from crossarch.platform.validation import BadInputError, parse_changes, refusing, require_writable
+from crossarch.trainables.working_copy import StorageUnreachableError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,6 +70,9 @@ def main() -> None:
         is_help = "\n" in message  # without any arguments
         sys.stderr.write(f"{message}\n" if is_help else f"crossarch: {message}\n")
         raise SystemExit(2) from None
+    except StorageUnreachableError as error:
+        sys.stderr.write(f"crossarch: {error}\n")
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 
@@ -228,7 +233,8 @@ def report(
     if table.counts["missing"] + table.counts["unavailable"] == len(table.runs):
         undistilled = "".join(f", and {name} is not distilled yet" for name in chosen.to_distil())
         raise BadInputError(
-            f"study = {chosen.name!r} has no results in {str(storage)!r}{undistilled}: `crossarch run {study}` first"
+            f"study = {chosen.name!r} has no results in {place_of(storage)!r}{undistilled}: "
+            f"`crossarch run {study}` first"
         )
     if markdown:
         typer.echo(render_markdown(table, answers_of(chosen, table.seeds, results)), nl=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crossarch.platform.options import DEFAULT_STORAGE, DataRoot, Storage, console, number, whole_number
+from crossarch.platform.record.storage import SETS, copy_of
 from crossarch.platform.validation import BadInputError, refusing, require_writable
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def add_set(
             verdict = verify_set(candidate, None, root, data_root, console())
             manifest = record(dataclasses.replace(manifest, whitening=confirmed(verdict)), verdict)
         store(root).add(manifest, candidate.images, candidate.labels)
+        copy_of(root).push(SETS)
     typer.echo(
         f"{manifest.name}: {len(candidate.images)} images, {manifest.label_form} labels, "
         f"whitening {manifest.whitening}, sha256 {manifest.sha256[:12]}"
@@ -153,4 +155,5 @@ def verify_stored(name: SetName, storage: Storage = DEFAULT_STORAGE, data_root: 
         candidate = Candidate(manifest=manifest, images=images, labels=labels, notes=())
         verdict = verify_set(candidate, manifest.whitening, root, data_root, console())
         store(root).update(record(manifest, verdict))
+        copy_of(root).push(SETS)
     raise typer.Exit(0 if verdict.fits == manifest.whitening else 1)

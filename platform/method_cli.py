@@ -91,6 +91,7 @@ def landscape(
     out: Annotated[Path | None, typer.Option(help="Folder to write to; else figures/ in the storage folder.")] = None,
 ) -> None:
     """Measure curvature where runs ended, draw the loss around. For the study's runs, as Figure 8."""
+    from crossarch.platform.record.storage import copy_of
     from crossarch.platform.report.landscape import render_landscapes, write_landscapes
     from crossarch.platform.run.landscape import evenly, landscapes
     from crossarch.trainables.batch import find_device
@@ -105,7 +106,7 @@ def landscape(
         found = landscapes(
             chosen,
             choose_seeds(chosen, seeds),
-            Workplace(root=root, data_root=site.data_root),
+            Workplace(root=root, data_root=site.data_root, origin=copy_of(root).origin),
             eigenvalues=eigenvalues,
             distances=evenly(radius, points),
             device=find_device(None),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crossarch.platform.record.storage import open_storage
 from crossarch.platform.validation import BadInputError, check_declared, refusing, validate
 
 if TYPE_CHECKING:
@@ -48,7 +49,14 @@ Seeds = Annotated[
     int | None,
     typer.Option(parser=whole_number, metavar="NUMBER", help="How many seeds, instead of the study's own number."),
 ]
-Storage = Annotated[Path, typer.Option(help="Folder of ledger, weights, checkpoints and the embedded MLflow.")]
+Storage = Annotated[
+    Path,
+    typer.Option(
+        parser=open_storage,
+        metavar="PLACE",
+        help="Ledger, weights, checkpoints, sets, reports: a folder, s3://bucket/prefix or gs://bucket/prefix.",
+    ),
+]
 Tracking = Annotated[
     str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's URI, instead of a SQLite file in storage.")
 ]

@@ -123,7 +123,11 @@ def require_writable(folder: Path, option: str = "storage") -> Path:
         if not existing.is_dir():
             raise BadInputError(f"{option} = {str(folder)!r} is not a folder: {str(existing)!r} is a file")
         with tempfile.TemporaryFile(dir=existing):
-            return path
+            pass
     except (OSError, RuntimeError) as error:  # RuntimeError: an unknown user's home, or a link to itself
         reason = getattr(error, "strerror", None) or error
         raise BadInputError(f"{option} = {str(folder)!r} cannot be written to: {reason}") from error
+    from crossarch.platform.record.storage import require_writable_origin
+
+    require_writable_origin(path)
+    return path

@@ -1,7 +1,6 @@
 """Checkpoints of everything a run needs to go on as if it had never stopped, and the weights of teachers."""
 
 import hashlib
-import shutil
 import time
 import warnings
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from torch.optim import Optimizer
 
 from crossarch.trainables.files import write_atomically
 from crossarch.trainables.result import Point
+from crossarch.trainables.working_copy import StorageUnreachableError, WorkingCopy
 
 KEPT = 2
 """Checkpoints kept: the last, and the one before it should the last be damaged."""
@@ -46,10 +46,15 @@ class Progress:
 
 
 class Checkpoints:
-    """The checkpoints of one run or distillation, in a folder of its own, at most one every `every_seconds`."""
+    """The checkpoints of one run or distillation, in a folder of its own, at most one every `every_seconds`.
 
-    def __init__(self, folder: Path, every_seconds: float = 30.0) -> None:
+    With a working copy `copy`, below whose root the folder is, they are kept where it is from, too.
+    """
+
+    def __init__(self, folder: Path, every_seconds: float = 30.0, copy: WorkingCopy | None = None) -> None:
         self.folder = folder
+        self._copy = copy or WorkingCopy(folder.parent)
+        self._name = f"{self._copy.name(folder)}/"
         self.every_seconds = every_seconds
         self._last = time.monotonic()
 
@@ -66,8 +71,12 @@ class Checkpoints:
     def save(self, number: int, state: dict[str, Any]) -> None:
         """Writes tensors and plain values, atomically, as the checkpoint after `number` epochs or steps; keeps two."""
         write_atomically(self.folder / f"{number:08d}.pt", lambda path: torch.save(state, path))
-        for old in self._paths()[:-KEPT]:
-            old.unlink(missing_ok=True)
+        try:
+            self._copy.push(self._name)
+            for old in self._paths()[:-KEPT]:
+                self._copy.drop(self._name + old.name)
+        except StorageUnreachableError as error:
+            warnings.warn(f"checkpoint {number} is on this machine only: {error}", stacklevel=2)
         self._last = time.monotonic()
 
     def restore(self, progress: Progress) -> bool:
@@ -79,6 +88,7 @@ class Checkpoints:
 
     def last(self) -> dict[str, Any] | None:
         """What the last readable checkpoint holds, on the CPU; None without one."""
+        self._copy.pull(self._name)
         for path in reversed(self._paths()):
             try:
                 state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -90,7 +100,12 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes the run's checkpoints."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._copy.drop(self._name)
+
+    def leave(self) -> None:
+        """Removes the run's checkpoints from this machine where they are kept elsewhere, too."""
+        if self._copy.origin is not None:
+            self._copy.forget(self._name)
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.pt"))
@@ -146,9 +161,10 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
 
-def save_weights(weights: dict[str, Tensor], path: Path) -> str:
-    """Writes a network's weights, atomically, and returns their digest."""
-    write_atomically(path, lambda temporary: torch.save(weights, temporary))
+def save_weights(weights: dict[str, Tensor], path: Path, copy: WorkingCopy | None = None) -> str:
+    """Writes a network's weights, atomically, in `copy` if given, and returns their digest."""
+    copy = copy or WorkingCopy(path.parent)
+    copy.write(copy.name(path), lambda temporary: torch.save(weights, temporary))
     return weights_digest(weights)
 
 

@@ -15,12 +15,15 @@ from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.data.load import load
+from crossarch.trainables.data.store import Store
 from crossarch.trainables.environment import describe
 from crossarch.trainables.evaluate import evaluate
 from crossarch.trainables.identity import run_id, weights_file
 from crossarch.trainables.loop import DivergedError, train
 from crossarch.trainables.models.registry import build, parameter_count
+from crossarch.trainables.parts import DataConfig
 from crossarch.trainables.result import Point, RunResult
+from crossarch.trainables.working_copy import Files, WorkingCopy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,13 @@ class Workplace:
     checkpoint_seconds: float = 30.0
     data_root: Path | None = None
     """Folder in which data sets already lie, in torchvision's form."""
+    origin: Files | None = None
+    """The storage elsewhere of which `root` is this machine's working copy."""
+
+    @property
+    def copy(self) -> WorkingCopy:
+        """The root, with what passes between it and its origin."""
+        return WorkingCopy(self.root, self.origin)
 
     def weights(self, config: RunConfig, which: str = "final") -> Path:
         """The weights of a run that teaches, after its final epoch or at its best."""
@@ -43,7 +53,7 @@ class Workplace:
 
     def checkpoints(self, config: RunConfig) -> Checkpoints:
         """The checkpoints of a run."""
-        return Checkpoints(self.root / "checkpoints" / run_id(config), self.checkpoint_seconds)
+        return Checkpoints(self.root / "checkpoints" / run_id(config), self.checkpoint_seconds, self.copy)
 
 
 def execute(
@@ -60,6 +70,7 @@ def execute(
     A loss that leaves the finite numbers is an outcome, not an error.
     """
     started = now()
+    fetch_set(config.data, workplace)
     data = load(config.data, workplace.data, workplace.data_root)
     teacher, teacher_digest = load_teacher(config, workplace, device)
     accuracy, loss, validation, error, digest = None, None, None, None, None
@@ -78,6 +89,7 @@ def execute(
             digest = save_for_students(config, progress, workplace)
     except DivergedError as diverged:
         progress, error = diverged.progress, str(diverged)
+    workplace.checkpoints(config).leave()
     return RunResult(
         config=config,
         outcome="diverged" if error else "finished",
@@ -114,10 +126,29 @@ def final_test(config: RunConfig, progress: Progress, data: Images) -> tuple[flo
 
 def save_for_students(config: RunConfig, progress: Progress, workplace: Workplace) -> str:
     """Writes the final weights and, where there are any, the best ones; the digest of the final ones."""
-    final = copy_weights(progress.model)
+    copy, final = workplace.copy, copy_weights(progress.model)
     if config.test_evaluations > 1:
-        save_weights(progress.best_weights or final, workplace.weights(config, "best"))
-    return save_weights(final, workplace.weights(config))
+        save_weights(progress.best_weights or final, workplace.weights(config, "best"), copy)
+    return save_weights(final, workplace.weights(config), copy)
+
+
+def fetch_set(config: DataConfig, workplace: Workplace) -> None:
+    """Sees to it that the distilled set is here, and the one that `config` names by its SHA-256.
+
+    A copy here that is damaged is fetched once more. Does nothing without an origin.
+    """
+    if config.distilled is None or workplace.origin is None:
+        return
+    store = Store(workplace.data / "distilled")
+    name = workplace.copy.name(store.file(config.distilled))
+    workplace.copy.pull(name)
+    try:
+        whole = store.read(config.distilled)[0].sha256 == config.sha256
+    except (FileNotFoundError, ValueError):
+        whole = False
+    if not whole:
+        workplace.copy.forget(name)
+        workplace.copy.pull(name)
 
 
 def load_teacher(config: RunConfig, workplace: Workplace, device: str) -> tuple[nn.Module | None, str | None]:
@@ -127,7 +158,9 @@ def load_teacher(config: RunConfig, workplace: Workplace, device: str) -> tuple[
     recipe = config.kd.teacher
     teacher = build(recipe.model, DATASETS[recipe.data.dataset], recipe.keep_rate)
     teacher.to(getattr(torch, recipe.precision))
-    digest = load_weights(teacher, workplace.weights(recipe, config.kd.teacher_weights))
+    weights = workplace.weights(recipe, config.kd.teacher_weights)
+    workplace.copy.pull(workplace.copy.name(weights))
+    digest = load_weights(teacher, weights)
     return teacher.to(device, getattr(torch, config.precision)).eval(), digest
 
 

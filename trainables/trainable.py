@@ -16,6 +16,7 @@ from crossarch.trainables.distillers.config import from_dict as distill_from_dic
 from crossarch.trainables.environment import describe
 from crossarch.trainables.result import Point
 from crossarch.trainables.run import Workplace, execute, failure, now
+from crossarch.trainables.working_copy import Files
 
 
 def claim_device(gpu_share: float) -> str:
@@ -51,13 +52,14 @@ class Pace:
         self._gauge.set(0.0, self._tags)
 
 
-def trainable(spec: Mapping[str, Any]) -> None:
+def trainable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
     """A Tune function trainable: trains the run of `spec` and reports `point`s, and at the end its `result`.
 
     `spec` holds `config` (a run), `root` (folder of checkpoints, weights and data), `data_root` (where data sets
-    already lie, or None), `checkpoint_seconds`, `gpu_share` (see `claim_device`), `steps` (of the whole
-    run) and `keep_weights`. An exception in a run is its outcome: trying it again would raise it again. A worker that
-    dies is another matter: Tune starts the trial anew, and it goes on from its last checkpoint.
+    already lie, or None), `checkpoint_seconds`, `gpu_share` (see `claim_device`), `steps` (of the whole run) and
+    `keep_weights`; `origin` is the storage elsewhere of which `root` is a working copy. An exception in a run is its
+    outcome: trying it again would raise it again. A worker that dies is another matter: Tune starts the trial anew,
+    and it goes on from its last checkpoint.
     """
     torch.set_num_threads(1)
     config = from_dict(spec["config"])
@@ -65,6 +67,7 @@ def trainable(spec: Mapping[str, Any]) -> None:
         root=Path(spec["root"]),
         checkpoint_seconds=spec["checkpoint_seconds"],
         data_root=Path(spec["data_root"]) if spec["data_root"] else None,
+        origin=origin,
     )
     device = claim_device(spec["gpu_share"])
     pace = Pace(config.model.architecture, spec["steps"] / config.epochs)
@@ -89,7 +92,7 @@ def trainable(spec: Mapping[str, Any]) -> None:
     tune.report({"result": result.to_dict()})
 
 
-def distillable(spec: Mapping[str, Any]) -> None:
+def distillable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
     """A Tune function trainable: distils the set of `spec` and reports `point`s, at the end `stored` or `failed`.
 
     `spec` holds `config` (a distillation), `name` (of the set), `root`, `data_root`, `checkpoint_seconds` and
@@ -100,6 +103,7 @@ def distillable(spec: Mapping[str, Any]) -> None:
         root=Path(spec["root"]),
         checkpoint_seconds=spec["checkpoint_seconds"],
         data_root=Path(spec["data_root"]) if spec["data_root"] else None,
+        origin=origin,
     )
     try:
         manifest = distillation.execute(

@@ -1,10 +1,11 @@
 """Removes from a storage folder what no run will need again."""
 
-import shutil
 from pathlib import Path
 
 from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.storage import WEIGHTS, copy_of
 from crossarch.trainables.files import TEMPORARY_SUFFIX
+from crossarch.trainables.working_copy import WorkingCopy
 
 
 def clean_storage(root: Path, *, weights: bool) -> int:
@@ -15,13 +16,16 @@ def clean_storage(root: Path, *, weights: bool) -> int:
     """
     ledger = Ledger(root)
     done = {identity for identity, result in ledger.read().items() if result.is_result}
-    unneeded = [folder for folder in (root / "checkpoints").glob("*") if folder.name in done]
-    unneeded.append(root / "ray")
+    copy = copy_of(root)
+    held = {name.split("/")[1] for name in copy.names("checkpoints/")}
+    held |= {folder.name for folder in (root / "checkpoints").glob("*")}
+    unneeded = [f"checkpoints/{name}/" for name in sorted(held & done)]
     if weights:
-        unneeded.append(root / "weights")
-    freed = sum(_size(folder) for folder in unneeded)
-    for folder in unneeded:
-        shutil.rmtree(folder, ignore_errors=True)
+        unneeded.append(WEIGHTS)
+    freed = sum(_size(copy, name) for name in unneeded) + _size(WorkingCopy(root), "ray/")
+    for name in unneeded:
+        copy.drop(name)
+    copy.forget("ray/")
     for pattern in ("checkpoints/*", "weights"):
         for path in root.glob(f"{pattern}/.*{TEMPORARY_SUFFIX}"):
             freed += path.stat().st_size
@@ -30,5 +34,8 @@ def clean_storage(root: Path, *, weights: bool) -> int:
     return freed
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _size(copy: WorkingCopy, name: str) -> int:
+    """Bytes of the storage below `name`."""
+    if copy.origin is not None:
+        return sum(stamp.size for stamp in copy.origin.stamps(name).values())
+    return sum(path.stat().st_size for path in (copy.root / name).rglob("*") if path.is_file())

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.schema import SCHEMA, to_row
+from crossarch.platform.record.storage import WEIGHTS, copy_of
 from crossarch.platform.validation import BadInputError, refusing, validate
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.files import write_atomically
@@ -44,10 +46,12 @@ def import_results(folder: Path, root: Path) -> tuple[int, int]:
     if not files:
         raise BadInputError(f"folder = {str(folder)!r} has no results/*.json: give what `--out` of the batch was")
     results = {file.stem: read_result(file) for file in files}
+    copy = copy_of(root)
+    there = copy.names(WEIGHTS)
     weights = [
         path
         for path in sorted((folder / "weights").glob("*.pt"))
-        if path.name.partition(".")[0] in results and not (root / "weights" / path.name).exists()
+        if path.name.partition(".")[0] in results and f"{WEIGHTS}{path.name}" not in there
     ]
     for path in weights:
         if path.stem in results:  # the best weights of a run, beside its final ones, have no digest of their own
@@ -58,8 +62,7 @@ def import_results(folder: Path, root: Path) -> tuple[int, int]:
     for result in new:
         ledger.write(result)
     for path in weights:
-        target = root / "weights" / path.name
-        write_atomically(target, lambda temporary, path=path: shutil.copyfile(path, temporary))  # type: ignore[misc]
+        copy.write(f"{WEIGHTS}{path.name}", partial(shutil.copyfile, path))
     return len(new), len(results) - len(new)
 
 

@@ -3,8 +3,12 @@
 One small file a run, moved into place atomically, so that a crash at any moment costs at most the run it hit.
 Reading keeps one row a run, so that the same run in several files, which a crash during compaction may leave, is
 harmless. Writers and compaction exclude each other by a lock file; readers need no lock and no write permission.
+
+Storage elsewhere has neither rename nor lock: there a file's name also says what is in it, so that of two writers of
+one run both rows live, readers choose between them as between two attempts, and compaction removes only what it read.
 """
 
+import hashlib
 import secrets
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -21,23 +25,29 @@ from crossarch.platform.record.invocations import (
     invocation_from_row,
     invocation_to_row,
 )
-from crossarch.platform.record.parquet import locked, read_tables, remove_temporaries, write_rows, write_table
+from crossarch.platform.record.parquet import locked, read_tables, remove_temporaries, writing
 from crossarch.platform.record.schema import EXACT_COLUMNS, SCHEMA, SCHEMA_VERSION, from_row, to_row
+from crossarch.platform.record.storage import copy_of
 from crossarch.platform.record.versions import OtherVersionError
 from crossarch.trainables.result import RunResult
 
+RUNS, INVOCATIONS = "ledger/runs/", "ledger/invocations/"
 _COMPACT = "compact-"
 _ATTEMPTS = 5
 """A reader starts over when files that it listed are gone, as another process has just merged them."""
 
 
 class Ledger:
-    """The ledger below `root`; nothing is created before something is written."""
+    """The ledger of the storage `root`, or whose working copy it is; nothing is created before something is written.
+
+    Reading and writing raise OSError where storage elsewhere does not answer or refuses.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._runs = root / "ledger" / "runs"
-        self._invocations = root / "ledger" / "invocations"
+        self._copy = copy_of(root)
+        self._runs = root / RUNS
+        self._invocations = root / INVOCATIONS
         self._lock = root / "ledger" / ".lock"
 
     def write(self, result: RunResult) -> bool:
@@ -45,14 +55,15 @@ class Ledger:
 
         That is so for the failure of a run that has a result. Raises OSError where the disk refuses.
         """
-        path = self._runs / f"{result.run_id}.parquet"
         row = to_row(result)
         with locked(self._lock):
-            if path.exists():
-                known = [table for _, table in read_tables([path], SCHEMA_VERSION, _RANKING)]
-                if known and _ranks(known[0])[0] > _rank(result.outcome, result.finished_at):
-                    return False
-            write_rows(path, [row], SCHEMA, SCHEMA_VERSION)
+            there = [self._runs / f"{result.run_id}.parquet", *self._runs.glob(f"{result.run_id}~*.parquet")]
+            there = [path for path in there if path.exists()]
+            known = [rank for _, table in read_tables(there, SCHEMA_VERSION, _RANKING) for rank in _ranks(table)]
+            if known and max(known) > _rank(result.outcome, result.finished_at):
+                return False
+            table = pa.Table.from_pylist([row], schema=SCHEMA)
+            self._copy.write(self._name(result.run_id, row), writing(table, SCHEMA_VERSION))
         return True
 
     def read(self, run_ids: Collection[str] | None = None) -> dict[str, RunResult]:
@@ -86,6 +97,7 @@ class Ledger:
 
         Killed at any point it loses and doubles nothing: merged files go only after the new one is in place.
         """
+        self._copy.pull(RUNS)
         if not self._runs.exists():
             return 0
         self.clean_temporaries()
@@ -97,9 +109,10 @@ class Ledger:
             if not readable:
                 return 0
             name = f"{_COMPACT}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}.parquet"
-            write_table(self._runs / name, _one_row_a_run(list(readable.values())), SCHEMA_VERSION)
+            merged = _one_row_a_run(list(readable.values()))
+            self._copy.write(RUNS + name, writing(merged, SCHEMA_VERSION))
             for path in readable:
-                path.unlink()
+                self._copy.drop(RUNS + path.name)
         return len(readable)
 
     def clean_temporaries(self) -> None:
@@ -111,27 +124,34 @@ class Ledger:
 
     def write_invocation(self, invocation: Invocation) -> None:
         """Records the start of a study, durably. Raises OSError where the disk refuses."""
-        path = self._invocations / f"{invocation.id}.parquet"
+        table = pa.Table.from_pylist([invocation_to_row(invocation)], schema=INVOCATION_SCHEMA)
         with locked(self._lock):
-            write_rows(path, [invocation_to_row(invocation)], INVOCATION_SCHEMA, INVOCATION_SCHEMA_VERSION)
+            self._copy.write(f"{INVOCATIONS}{invocation.id}.parquet", writing(table, INVOCATION_SCHEMA_VERSION))
 
     def invocations(self, study: str | None = None) -> list[Invocation]:
         """The recorded starts, of all studies or of one, oldest first. Warns and raises as `read` does."""
+        self._copy.pull(INVOCATIONS)
         files = sorted(self._invocations.glob("*.parquet"))
         rows = (row for _, table in read_tables(files, INVOCATION_SCHEMA_VERSION) for row in table.to_pylist())
         found = [invocation_from_row(row) for row in rows if study in (None, row["study"])]
         return sorted(found, key=lambda invocation: invocation.id)
+
+    def _name(self, run_id: str, row: dict[str, Any]) -> str:
+        """The file of a row: elsewhere with its digest."""
+        mark = f"~{hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:16]}" if self._copy.origin else ""
+        return f"{RUNS}{run_id}{mark}.parquet"
 
     def _files(self) -> list[Path]:
         return sorted(self._runs.glob("*.parquet"))
 
     def _load(self, columns: list[str] | None, run_ids: Collection[str] | None) -> pa.Table:
         wanted = None if run_ids is None else set(run_ids)
+        self._copy.pull(RUNS)
         for attempt in range(1, _ATTEMPTS + 1):
             files = [
                 path
                 for path in self._files()
-                if wanted is None or path.stem in wanted or path.name.startswith(_COMPACT)
+                if wanted is None or _run_of(path) in wanted or path.name.startswith(_COMPACT)
             ]
             try:
                 tables = [table for _, table in read_tables(files, SCHEMA_VERSION, columns)]
@@ -147,6 +167,11 @@ class Ledger:
 
 
 _RANKING = ["run_id", "outcome", "finished_at"]
+
+
+def _run_of(path: Path) -> str:
+    """The run of a file, but for merged ones."""
+    return path.stem.partition("~")[0]
 
 
 def _rank(outcome: str, finished_at: str) -> tuple[bool, str]:

@@ -2,11 +2,10 @@
 
 import fcntl
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,15 +18,15 @@ _READERS = 4
 """Threads: opening many small files waits for the disk and for the footer's parser, which lets go of the GIL."""
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema, version: int) -> None:
-    """One file of `rows`, moved into place atomically and durably. Raises OSError where the disk refuses."""
-    write_table(path, pa.Table.from_pylist(list(rows), schema=schema), version)
+def writing(table: pa.Table, version: int) -> Callable[[Path], None]:
+    """Writes a file of `table`, marked with the schema's version; for `write_atomically` and its like."""
+    marked = table.replace_schema_metadata({_VERSION_KEY: str(version).encode()})
+    return lambda path: pq.write_table(marked, path)
 
 
 def write_table(path: Path, table: pa.Table, version: int) -> None:
-    """One file of `table`, marked with the schema's version. Raises OSError where the disk refuses."""
-    marked = table.replace_schema_metadata({_VERSION_KEY: str(version).encode()})
-    write_atomically(path, lambda temporary: pq.write_table(marked, temporary))
+    """One file of `table`, moved into place atomically and durably. Raises OSError where the disk refuses."""
+    write_atomically(path, writing(table, version))
 
 
 def read_tables(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crossarch.platform.record.storage import open_storage, place_of
 from crossarch.platform.report.reproduce import find_form
 from crossarch.platform.report.tables import labels_of
 
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 def load_results(study: "str | Study", storage: str | Path = "crossarch-results") -> "pd.DataFrame":
     """The recorded runs of a study, one row each, in the study's order; of whatever seeds the ledger has.
 
-    `study` is a name (`quickstart`, `table2-smoke`), a file (`./my_study.py`) or a `Study`. The columns are `role`
-    (`cell`, or `teacher` for a run that is trained only because others learn from it), `arm` and `network`, as the
-    report labels them, a column for each other axis, and then all of the ledger's, in its units: accuracies in %, times
-    in s. Where a sampler chose the points, all that it chose are there, from whatever seeds' results.
+    `study` is a name (`quickstart`, `table2-smoke`), a file (`./my_study.py`) or a `Study`; `storage` is a folder or a
+    URI, as for `--storage`. The columns are `role` (`cell`, or `teacher` for a run that is trained only because others
+    learn from it), `arm` and `network`, as the report labels them, a column for each other axis, and then all of the
+    ledger's, in its units: accuracies in %, times in s. Where a sampler chose the points, all that it chose are there,
+    from whatever seeds' results.
 
     Raises ValueError for an unknown study, or where the ledger below `storage` has no run of it.
     """
@@ -27,7 +29,7 @@ def load_results(study: "str | Study", storage: str | Path = "crossarch-results"
     from crossarch.platform.run.plan import list_members
     from crossarch.platform.run.sampling import recorded_forms
 
-    root = Path(storage)
+    root = open_storage(storage)
     found = bound(find_form(study) if isinstance(study, str) else study, root)
     ledger = Ledger(root).table().to_pandas()
     seeds = tuple(sorted({int(seed) for seed in ledger["seed"]}))
@@ -36,7 +38,7 @@ def load_results(study: "str | Study", storage: str | Path = "crossarch-results"
     known = (member for form in forms for member in list_members(form.expand(seeds))[0] if member.run_id in there)
     members = tuple({member.run_id: member for member in known}.values())
     if not members:
-        raise ValueError(f"study = {found.name!r} has no runs in {str(root)!r}: `crossarch run` trains them")
+        raise ValueError(f"study = {found.name!r} has no runs in {place_of(root)!r}: `crossarch run` trains them")
     rows = ledger.set_index("run_id").loc[[member.run_id for member in members]].reset_index()
     labels = labels_of(arm for form in forms for arm in form.arms)
     told = {

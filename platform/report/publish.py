@@ -7,6 +7,7 @@ from pathlib import Path
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.mlflow_report import attach
 from crossarch.platform.record.mlflow_store import TrackingError
+from crossarch.platform.record.storage import copy_of, place_of
 from crossarch.platform.report.page import PAGE, digest_of, files
 from crossarch.platform.report.tables import build_table
 from crossarch.search_spaces.study import Study
@@ -30,7 +31,13 @@ def publish(
         write_report(study, tuple(seeds), root, folder, anew=anew)
     except OSError as error:
         return [f"The report cannot be written to {str(folder)!r}: {error.strerror or error}."]
-    told = [f"Report: {folder / PAGE}"]
+    copy, inside = copy_of(root), folder.is_relative_to(root)
+    if inside:
+        try:
+            copy.push(f"{copy.name(folder)}/")
+        except OSError as error:
+            return [f"The report is on this machine only, in {str(folder)!r}: {error}."]
+    told = [f"Report: {f'{place_of(root)}/{copy.name(folder / PAGE)}' if inside else folder / PAGE}"]
     try:
         attach(Ledger(root).invocations(study.name), root, tracking, folder / PAGE)
     except TrackingError as error:

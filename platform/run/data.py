@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crossarch.platform.record.storage import place_of
 from crossarch.platform.validation import BadInputError
 from crossarch.search_spaces.arm import Changes
 from crossarch.search_spaces.study import Planned, Study
@@ -46,8 +47,8 @@ def bound(study: Study, root: Path) -> Study:
             manifest = manifests[plan.config.data.distilled]
             if plan.distillation and not is_made_by(plan.distillation, manifest):
                 raise ValueError(
-                    f"data.distilled = {manifest.name!r}: the set of that name below {str(root)!r} was made otherwise "
-                    f"than {study.name} makes it: give another --storage, or remove the set's file"
+                    f"data.distilled = {manifest.name!r}: the set of that name below {place_of(root)!r} was made "
+                    f"otherwise than {study.name} makes it: give another --storage, or remove the set's file"
                 )
             check_contents(plan.config.data, manifest)
     return found
@@ -75,7 +76,7 @@ def available(planned: Iterable[Planned], root: Path) -> tuple[Planned, ...]:
         if first := next(filter(problems.get, names), None):
             raise BadInputError(f"data.distilled = {first}: {problems[first]}")
         raise BadInputError(
-            f"data.distilled = {', '.join(names)}: not in the store below {str(root)!r}; "
+            f"data.distilled = {', '.join(names)}: not in the store below {place_of(root)!r}; "
             f"`crossarch data add PATH --name {next(iter(names))}` puts it there"
         )
     return found

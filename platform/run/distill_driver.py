@@ -11,11 +11,11 @@ from ray.tune.experiment import Trial
 
 from crossarch.platform.run.cluster import Cluster
 from crossarch.platform.run.site import Site
+from crossarch.platform.run.trial import distil
 from crossarch.platform.run.tune_driver import RETRIES, Interrupt, NotSnapshotted, request
 from crossarch.trainables.distillers.config import DistillConfig
 from crossarch.trainables.distillers.contract import DistillPoint
 from crossarch.trainables.distillers.identity import distill_id
-from crossarch.trainables.trainable import distillable
 
 
 @dataclass(kw_only=True)
@@ -56,7 +56,7 @@ def drive(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     storage, trial = site.root / "ray", distill_id(config)
     tuner = tune.Tuner(
-        tune.with_resources(distillable, request(cluster.demand)),
+        tune.with_resources(distil, request(cluster.demand)),
         param_space={**site.workplace, "gpu_share": cluster.demand.gpu_share, "config": config.to_dict(), "name": name},
         run_config=tune.RunConfig(
             name=trial,

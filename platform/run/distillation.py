@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.status import Status
 
 from crossarch.platform.record.distillations import DistillationView
+from crossarch.platform.record.storage import SETS, copy_of
 from crossarch.platform.run.cluster import Cluster, on_demand
 from crossarch.platform.run.data import bound, is_made_by, library, store
 from crossarch.platform.run.site import Site
@@ -17,6 +18,7 @@ from crossarch.search_spaces.study import Study
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.manifest import Manifest
 from crossarch.trainables.distillers.config import DistillConfig
+from crossarch.trainables.working_copy import StorageUnreachableError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +70,9 @@ def distil(config: DistillConfig, name: str, site: Site, console: Console, clust
 
 def stored(config: DistillConfig, name: str, root: Path) -> Manifest | None:
     """The manifest of the set, if the store has it. Raises BadInputError where another set has its name."""
-    sets = store(root)
+    sets, copy = store(root), copy_of(root)
+    copy.pull(SETS)
+    copy.push(SETS)  # what a killed process had not sent
     if name not in sets.names():
         return None
     with refusing():
@@ -145,9 +149,11 @@ def show_snapshot(config: DistillConfig, site: Site, view: DistillationView, ste
     from crossarch.trainables.data.distilled import read_set
     from crossarch.trainables.distillers.run import SNAPSHOT, workshop
 
+    snapshot, copy = workshop(site.root, config) / SNAPSHOT, copy_of(site.root)
     try:
-        manifest, images, labels = read_set(workshop(site.root, config) / SNAPSHOT)
-    except ValueError:
+        copy.pull(copy.name(snapshot))
+        manifest, images, labels = read_set(snapshot)
+    except (ValueError, StorageUnreachableError):
         return
     show_pictures(manifest, images, labels, site, view, f"step-{step:08d}")
 

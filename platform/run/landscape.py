@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.storage import place_of
 from crossarch.platform.validation import BadInputError
 from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.analysis.landscape import Landscape, from_dict, measure
 from crossarch.trainables.checkpoint import file_digest
 from crossarch.trainables.config import RunConfig
-from crossarch.trainables.files import write_atomically
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.run import Workplace
 
@@ -37,12 +37,15 @@ def landscapes(
     finished = {name for name, result in Ledger(workplace.root).read().items() if result.outcome == "finished"}
     found = []
     for plan in study.expand(seeds):
-        if run_id(plan.config) in finished and workplace.weights(plan.config).exists():
+        if run_id(plan.config) not in finished:
+            continue
+        workplace.copy.pull(workplace.copy.name(workplace.weights(plan.config)))
+        if workplace.weights(plan.config).exists():
             tell(f"{plan.arm} · {' · '.join(plan.cell)} · seed {plan.config.seed}")
             found.append((plan, _landscape(plan.config, workplace, eigenvalues, tuple(distances), device)))
     if not found:
         raise BadInputError(
-            f"study = {study.name!r} has no finished run whose weights were kept below {str(workplace.root)!r}: "
+            f"study = {study.name!r} has no finished run whose weights were kept below {place_of(workplace.root)!r}: "
             "a study keeps those of its teachers, and all where it says so, as figure8 does"
         )
     return found
@@ -62,13 +65,15 @@ def _landscape(
     config: RunConfig, workplace: Workplace, eigenvalues: int, distances: tuple[float, ...], device: str
 ) -> Landscape:
     """Read where it was measured on these very weights in the same way, else measured and written."""
-    file = workplace.root / "landscapes" / f"{run_id(config)}.json"
+    copy, name = workplace.copy, f"landscapes/{run_id(config)}.json"
+    copy.pull(name)
+    file = workplace.root / name
     known = read(file)
     same = known is not None and known.distances == distances and len(known.eigenvalues) == eigenvalues
     if known is not None and same and known.weights_sha256 == file_digest(workplace.weights(config)):
         return known
     measured = measure(config, workplace, eigenvalues=eigenvalues, distances=distances, device=device)
-    write_atomically(file, partial(_write, text=json.dumps(measured.to_dict()) + "\n"))
+    copy.write(name, partial(_write, text=json.dumps(measured.to_dict()) + "\n"))
     return measured
 
 

@@ -1,12 +1,12 @@
 """Who hears of the runs while they train: the ledger, MLflow, and whoever else implements `Listener`."""
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.mlflow_writer import Writer
+from crossarch.platform.record.storage import copy_of
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.trainables.result import Point, RunResult
@@ -51,7 +51,7 @@ class LedgerListener:
         """The ledger first, then the checkpoints go."""
         self.ledger.write(result)
         if result.is_result:
-            shutil.rmtree(self.root / "checkpoints" / task.run_id, ignore_errors=True)
+            copy_of(self.root).drop(f"checkpoints/{task.run_id}/")
 
 
 class MlflowListener:

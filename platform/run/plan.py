@@ -1,6 +1,6 @@
 """What a study still has to train: its runs less those in the ledger, teachers before their students."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -72,9 +72,16 @@ def list_members(planned: Iterable[Planned]) -> tuple[tuple[Member, ...], dict[s
 
 
 def make_plan(
-    planned: Iterable[Planned], results: Mapping[str, RunResult], weights: Path, *, analysed: bool = False
+    planned: Iterable[Planned],
+    results: Mapping[str, RunResult],
+    weights: Path,
+    *,
+    analysed: bool = False,
+    elsewhere: Collection[str] = (),
 ) -> Plan:
     """The plan for `planned` runs, given the ledger's `results` and the folder of kept weights.
+
+    `elsewhere` are the names of those that are kept in storage of which the folder is a working copy.
 
     A run without a result is a task. So is a teacher that has one, but whose weights are gone while a task still
     needs them: it is trained again for its weights; and so is every cell where all are to be `analysed`.
@@ -82,13 +89,16 @@ def make_plan(
     members, configs = list_members(planned)
     tasks: dict[str, Task] = {}
 
+    def kept(file: str) -> bool:
+        return file in elsewhere or (weights / file).exists()
+
     def add(config: RunConfig, *, teaches: bool) -> None:
         identity = run_id(config)
         teacher_id = None
         if config.kd is not None:
             teacher_id = run_id(config.kd.teacher)
-            file = weights / weights_file(config.kd.teacher, config.kd.teacher_weights)
-            if not _has_weights(results.get(teacher_id), file):
+            file = weights_file(config.kd.teacher, config.kd.teacher_weights)
+            if not _has_weights(results.get(teacher_id), kept(file)):
                 add(config.kd.teacher, teaches=True)
         teaches = teaches or (identity in tasks and tasks[identity].teaches)
         tasks[identity] = Task(
@@ -96,8 +106,8 @@ def make_plan(
         )
 
     for member in members:
-        result, file = results.get(member.run_id), weights / weights_file(configs[member.run_id])
-        if member.role == "cell" and not (_has_weights(result, file) if analysed else _is_done(result)):
+        result, file = results.get(member.run_id), weights_file(configs[member.run_id])
+        if member.role == "cell" and not (_has_weights(result, kept(file)) if analysed else _is_done(result)):
             add(configs[member.run_id], teaches=False)
     known = {identity: results[identity] for identity in configs if identity in results}
     return Plan(members=members, configs=configs, results=known, tasks=tuple(tasks.values()))
@@ -107,6 +117,6 @@ def _is_done(result: RunResult | None) -> bool:
     return result is not None and result.is_result
 
 
-def _has_weights(result: RunResult | None, weights: Path) -> bool:
+def _has_weights(result: RunResult | None, kept: bool) -> bool:
     """Whether its weights are there, or never will be: a diverged run is not trained again."""
-    return result is not None and (result.outcome == "diverged" or (_is_done(result) and weights.exists()))
+    return result is not None and (result.outcome == "diverged" or (_is_done(result) and kept))

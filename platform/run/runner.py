@@ -10,9 +10,11 @@ from pathlib import Path
 from rich.console import Console
 
 from crossarch.platform.record.invocations import Invocation, Member, begin
+from crossarch.platform.record.lease import leased
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.mlflow_store import TrackingError
 from crossarch.platform.record.mlflow_writer import Writer
+from crossarch.platform.record.storage import weights_elsewhere
 from crossarch.platform.record.sync import sync_study
 from crossarch.platform.run.cluster import Cluster, on_demand
 from crossarch.platform.run.data import available, prepare
@@ -55,7 +57,9 @@ def plan_study(study: Study, seeds: tuple[int, ...], root: Path) -> Plan:
     Raises BadInputError where that is all of them.
     """
     planned, results = available(study.expand(seeds), root), Ledger(root).read()
-    return make_plan(planned, results, root / "weights", analysed=study.keeps_weights)
+    return make_plan(
+        planned, results, root / "weights", analysed=study.keeps_weights, elsewhere=weights_elsewhere(root)
+    )
 
 
 def outcomes(plan: Plan, results: dict[str, RunResult]) -> Counter[str]:
@@ -66,14 +70,15 @@ def outcomes(plan: Plan, results: dict[str, RunResult]) -> Counter[str]:
 def run_study(study: Study, seeds: tuple[int, ...], site: Site, console: Console) -> Ending:
     """Distils and trains what the study lacks, records it, and brings MLflow level.
 
-    Where a distillation does not end well, nothing is trained. Raises BadInputError where data cannot be had,
-    ConnectionError where the site's cluster does not answer, ClusterError where Ray does not start here, OSError where
-    the ledger cannot be written.
+    Where a distillation does not end well, nothing is trained. Raises BadInputError where data cannot be had or another
+    driver trains one of the runs, ConnectionError where the site's cluster does not answer, ClusterError where Ray does
+    not start here, OSError where the ledger cannot be written.
     """
     ledger = Ledger(site.root)
     interrupted = False
-    with on_demand(site, console.print) as cluster:
+    with on_demand(site, console.print) as cluster, leased(site.root, study.name) as lease:
         if study.to_distil():
+            lease.claim([f"set {name}" for name in study.to_distil()])
             from crossarch.platform.run.distillation import INTERRUPTED, distil_for
 
             study, status = distil_for(study, site, console, cluster)
@@ -84,6 +89,7 @@ def run_study(study: Study, seeds: tuple[int, ...], site: Site, console: Console
         study = growth.advance(ledger.read()) if growth else study
         plan = plan_study(study, seeds, site.root)
         if plan.tasks:
+            lease.claim([task.run_id for task in plan.tasks] + ([f"sampler {study.name}"] if growth else []))
             prepare((task.config for task in plan.tasks), site.root, site.data_root, console.print)
             supply = Supply(growth, plan, seeds, site.root) if growth else None
             interrupted = _train(study, plan, ledger, site, console, cluster, supply)

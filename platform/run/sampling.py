@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from crossarch.platform.record.invocations import Member
 from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.storage import weights_elsewhere
 from crossarch.platform.run.data import available
 from crossarch.platform.run.plan import Plan, Task, make_plan
 from crossarch.search_spaces.space import Domain, Point, Space
@@ -95,7 +96,8 @@ class Supply:
         known = len(self._growth.sweep.points)
         sweep = self._growth.advance(self._results)
         if len(sweep.points) > known:
-            plan = make_plan(available(sweep.expand(self._seeds), self._root), self._results, self._root / "weights")
+            planned, there = available(sweep.expand(self._seeds), self._root), weights_elsewhere(self._root)
+            plan = make_plan(planned, self._results, self._root / "weights", elsewhere=there)
             self.told(plan.members)
             return list(plan.tasks)
         return None if self._growth.is_complete or self._lost else []

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from crossarch.platform.record.storage import origin_of
 from crossarch.platform.run.demand import Demand
 
 
@@ -11,7 +12,7 @@ class Site:
     """The folders and services of one invocation; paths are absolute."""
 
     root: Path
-    """The storage folder: ledger, weights, checkpoints, distilled sets, caches."""
+    """The storage folder: ledger, weights, checkpoints, distilled sets, caches. It may be a working copy."""
     tracking: str
     """MLflow's URI."""
     address: str | None = None
@@ -30,6 +31,7 @@ class Site:
         """What a worker must know, as plain values."""
         return {
             "root": str(self.root),
+            "origin": origin_of(self.root),
             "data_root": str(self.data_root) if self.data_root else None,
             "checkpoint_seconds": self.checkpoint_seconds,
         }

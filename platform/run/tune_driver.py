@@ -19,9 +19,9 @@ from crossarch.platform.run.listeners import Listener, tell_blocked
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.site import Site
+from crossarch.platform.run.trial import train
 from crossarch.trainables.result import Point, RunResult, result_from_dict
 from crossarch.trainables.run import blocked, now
-from crossarch.trainables.trainable import trainable
 
 RETRIES = 2
 """Times that a run is started anew, from its last checkpoint, when its worker dies."""
@@ -178,7 +178,7 @@ def drive(queue: ReadyQueue, listeners: list[Listener], cluster: Cluster, site: 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that dies is tried again, or is in the ledger
     storage = site.root / "ray"
     tuner = tune.Tuner(
-        tune.with_resources(trainable, request(cluster.demand)),
+        tune.with_resources(train, request(cluster.demand)),
         tune_config=tune.TuneConfig(
             search_alg=QueueSearcher(queue, site, interrupt, listeners, cluster.demand.gpu_share),
             num_samples=-1,

@@ -120,6 +120,29 @@ def test_a_teacher_is_only_for_an_arm_that_has_one(refused):
     assert refused("train", "kd.teacher.epochs=10") == "kd.teacher.epochs is given, but the arm baseline has no teacher"
 
 
+@pytest.mark.parametrize(
+    "command", [("run", "quickstart"), ("status", "quickstart"), ("report", "quickstart"), ("sync",)]
+)
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        (
+            "ftp://bucket/x",
+            "storage = 'ftp://bucket/x' is neither a folder nor s3://bucket/prefix nor gs://bucket/prefix",
+        ),
+        ("s3://", "storage = 's3://' names no bucket: give s3://bucket/prefix"),
+        (
+            "s3://key:secret@bucket/x",
+            "storage = 's3://bucket/x' was given with credentials or parameters: they come from",
+        ),
+    ],
+)
+def test_a_storage_elsewhere_is_a_bucket_without_credentials(refused, command, place, sentence):
+    found = refused(*command, "--storage", place)
+    assert found.startswith(sentence)
+    assert "secret@" not in found
+
+
 def test_a_setting_is_given_once(refused):
     assert refused("train", "epochs=1", "epochs=2") == "epochs is given twice"
 

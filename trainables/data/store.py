@@ -41,7 +41,7 @@ class Store:
         """
         from crossarch.trainables.data.distilled import check_contents, read_set, write_set  # torch: not for listing
 
-        path = self._path(manifest.name)
+        path = self.file(manifest.name)
         with self._lock():
             if not os.path.lexists(path):
                 write_set(path, manifest, images, labels)
@@ -96,7 +96,7 @@ class Store:
 
         Raises FileNotFoundError where there is no such set.
         """
-        path = self._path(name)
+        path = self.file(name)
         with self._lock():
             if not os.path.lexists(path):
                 raise FileNotFoundError(self._missing(name))
@@ -115,13 +115,14 @@ class Store:
                 old, new = getattr(there, field.name), getattr(manifest, field.name)
                 if field.name != "verified" and old != new:
                     raise ValueError(f"{field.name} of {manifest.name} is {old}, and cannot become {new}")
-            write_set(self._path(manifest.name), manifest, images, labels)
+            write_set(self.file(manifest.name), manifest, images, labels)
 
-    def _path(self, name: str) -> Path:
+    def file(self, name: str) -> Path:
+        """Where the set of that name is, or would be. Raises ValueError for a name that none may have."""
         return self.folder / f"{check_name(name)}{SUFFIX}"
 
     def _existing(self, name: str) -> Path:
-        path = self._path(name)
+        path = self.file(name)
         if not os.path.lexists(path):
             raise FileNotFoundError(self._missing(name))
         if problem := misplaced(path):

@@ -78,17 +78,18 @@ def execute(
     DistillationDivergedError, ValueError where what came out is no set or the name is another's, and OSError where
     data cannot be had or the disk refuses.
     """
-    folder = workshop(workplace.root, config)
+    folder, copy = workshop(workplace.root, config), workplace.copy
 
     def heard(point: DistillPoint, distiller: Distiller) -> None:
         if point.validation_accuracy is not None:
             images, labels = finished(distiller)
             manifest = describe_set(config, name, images, labels, curve=[point], device=device)
             write_set(folder / SNAPSHOT, manifest, images, labels)
+            copy.push(copy.name(folder / SNAPSHOT))
         on_report(point)
 
     library = Library(workplace.data, workplace.data_root)
-    checkpoints = Checkpoints(folder, workplace.checkpoint_seconds)
+    checkpoints = Checkpoints(folder, workplace.checkpoint_seconds, copy)
     done = distill(config, library, device=device, checkpoints=checkpoints, on_report=heard)
     images, labels = finished(done.distiller)
     facts = DATASETS[config.dataset]
@@ -101,7 +102,7 @@ def execute(
         images_per_class=config.images_per_class,
     )
     manifest = describe_set(config, name, images, labels, curve=done.curve, device=device)
-    Store(workplace.data / "distilled").add(manifest, images, labels)
+    copy.push(copy.name(Store(workplace.data / "distilled").add(manifest, images, labels)))
     checkpoints.clear()
     return manifest
 

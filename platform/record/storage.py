@@ -1,0 +1,85 @@
+"""Where results are kept: a folder, or a URI with a folder of this machine as its working copy.
+
+A working copy says whose it is in its file `origin`, so that whoever is given the folder finds the storage. It holds
+no truth, and can be deleted while nothing runs.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from crossarch.platform.record.origin import is_uri, open_files, parse
+from crossarch.platform.validation import BadInputError
+from crossarch.trainables.files import write_atomically
+from crossarch.trainables.working_copy import WorkingCopy
+
+ORIGIN = "origin"
+SETS, WEIGHTS = "data/distilled/", "weights/"
+
+
+def open_storage(place: str | Path) -> Path:
+    """The folder of a storage that is given as a path, or as a URI; then its working copy, with all distilled sets.
+
+    Raises BadInputError where a URI is not allowed, or its storage cannot be read.
+    """
+    if not is_uri(str(place)) or isinstance(place, Path):
+        return Path(place)
+    uri = str(parse(place))
+    open_files(uri).check()
+    copy = working_copy(uri)
+    try:
+        copy.pull(SETS)
+    except OSError as error:
+        raise BadInputError(str(error)) from error
+    return copy.root
+
+
+def working_copy(uri: str) -> WorkingCopy:
+    """The working copy on this machine of the storage at `uri`, made if need be, and as old as it is.
+
+    It lies below XDG_CACHE_HOME, or ~/.cache. Raises BadInputError where it cannot be written.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = cache / "crossarch" / hashlib.sha256(uri.encode()).hexdigest()[:16]
+    mark = root / ORIGIN
+    try:
+        if not mark.exists():
+            write_atomically(mark, lambda path: _write(path, uri))
+    except OSError as error:
+        raise BadInputError(f"XDG_CACHE_HOME = {str(cache)!r} cannot be written to: {error.strerror}") from error
+    return WorkingCopy(root.resolve(), open_files(uri))
+
+
+def require_writable_origin(root: Path) -> None:
+    """Raises BadInputError where `root` is a working copy, and nothing can be written to the storage itself."""
+    if uri := origin_of(root):
+        open_files(uri).check_writable()
+
+
+def copy_of(root: Path) -> WorkingCopy:
+    """What `root` is: the storage itself, or the working copy of one elsewhere."""
+    uri = origin_of(root)
+    return WorkingCopy(root, open_files(uri) if uri else None)
+
+
+def origin_of(root: Path) -> str | None:
+    """The URI of the storage of which `root` is a working copy; None where it is the storage itself."""
+    try:
+        return (root / ORIGIN).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def place_of(root: Path) -> str:
+    """The storage as a user names it: its URI, or the folder."""
+    return origin_of(root) or str(root)
+
+
+def weights_elsewhere(root: Path) -> frozenset[str]:
+    """The file names of the kept weights of the storage of which `root` is a working copy. Raises OSError."""
+    copy = copy_of(root)
+    return frozenset(name.removeprefix(WEIGHTS) for name in copy.names(WEIGHTS)) if copy.origin else frozenset()
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,109 @@
+"""Two drivers that would train the same run: one does, the other is told by whom, and for how long."""
+
+import json
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+
+from crossarch.platform.record import lease as lease_module
+from crossarch.platform.record.lease import LASTS, LEASES, leased, machine
+from crossarch.platform.validation import BadInputError
+
+RUNS = ["a-s0", "b-s0"]
+
+
+def files(root):
+    return sorted((root / LEASES).glob("*.json"))
+
+
+def another(root, *, host=None, process=None, takes=RUNS, age=0.0):
+    """The lease of a driver that is no longer heard of."""
+    path = root / LEASES / "0123.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = {"study": "table2", "host": host or "elsewhere/boot/pid", "process": process or 4711, "takes": takes}
+    path.write_text(json.dumps(values))
+    instant = time.time() - age
+    os.utime(path, (instant, instant))
+
+
+def test_a_lease_goes_with_its_driver(tmp_path):
+    with leased(tmp_path, "quickstart") as lease:
+        assert not files(tmp_path), "nothing is taken yet"
+        lease.claim(RUNS)
+        assert len(files(tmp_path)) == 1
+    assert not files(tmp_path)
+
+
+def test_the_second_driver_is_told_by_whom_and_how_many(tmp_path):
+    with leased(tmp_path, "quickstart") as first, leased(tmp_path, "quickstart") as second:
+        first.claim(RUNS)
+        with pytest.raises(BadInputError) as refusal:
+            second.claim(["b-s0", "c-s0"])
+        sentence = f"study = 'quickstart' is being trained by process {os.getpid()} on "
+        assert str(refusal.value).startswith(sentence)
+        assert "1 of these runs among its own" in str(refusal.value)
+        assert len(files(tmp_path)) == 1, "the second has withdrawn"
+
+
+def test_drivers_without_a_run_in_common_share_a_storage(tmp_path):
+    with leased(tmp_path, "one") as first, leased(tmp_path, "two") as second:
+        first.claim(RUNS)
+        second.claim(["c-s0"])
+        first.claim(["a-s0"])
+        second.claim(["b-s0", "c-s0"])
+        assert len(files(tmp_path)) == 2
+
+
+def test_a_killed_driver_elsewhere_keeps_its_lease_until_it_runs_out(tmp_path):
+    another(tmp_path, age=LASTS - 30)
+    with leased(tmp_path, "table2") as lease:
+        with pytest.raises(BadInputError, match=r"process 4711 on elsewhere, .* killed, (29|30|31) s until its lease"):
+            lease.claim(RUNS)
+        another(tmp_path, age=LASTS + 1)
+        lease.claim(RUNS)
+        assert len(files(tmp_path)) == 1, "the dead lease is gone"
+
+
+def test_a_killed_driver_of_this_machine_holds_nothing(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    another(tmp_path, host=machine(), process=dead.pid)
+    with leased(tmp_path, "table2") as lease:
+        lease.claim(RUNS)
+
+
+def test_a_lease_that_beats_does_not_run_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(lease_module, "BEAT", 0.05)
+    with leased(tmp_path, "table2") as lease:
+        lease.claim(RUNS)
+        (path,) = files(tmp_path)
+        os.utime(path, (0, 0))
+        deadline = time.monotonic() + 10
+        while path.stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert time.time() - path.stat().st_mtime < LASTS
+
+
+def test_of_many_that_start_at_once_one_trains_at_most(tmp_path):
+    gate, taken = threading.Barrier(4), []
+
+    def start(number):
+        with leased(tmp_path, f"driver {number}") as lease:
+            gate.wait()
+            try:
+                lease.claim(RUNS)
+                taken.append(number)
+            except BadInputError:
+                pass
+            gate.wait()
+
+    drivers = [threading.Thread(target=start, args=(number,)) for number in range(4)]
+    for driver in drivers:
+        driver.start()
+    for driver in drivers:
+        driver.join()
+    assert len(taken) <= 1
+    assert not files(tmp_path)

@@ -18,7 +18,8 @@ from crossarch.trainables.data.load import load
 from crossarch.trainables.environment import describe
 from crossarch.trainables.evaluate import evaluate
 from crossarch.trainables.identity import run_id, weights_file
-from crossarch.trainables.loop import DivergedError, train
+from crossarch.trainables.engine import train
+from crossarch.trainables.loop import DivergedError
 from crossarch.trainables.models.registry import build, parameter_count
 from crossarch.trainables.result import Point, RunResult
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crossarch.platform.bench_cli import bench_app
 from crossarch.platform.data_cli import data_app
 from crossarch.platform.distill_cli import distill
 from crossarch.platform.ledger_cli import ledger_app
@@ -253,3 +254,4 @@ for command in (distill, ui, sync, clean, schedules, landscape, overhead):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(bench_app, name="bench")

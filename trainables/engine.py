@@ -79,6 +79,9 @@ def prepared_steps(steps: Iterator[Step], teacher: nn.Module | None, precision: 
             prepare(waiting, teacher, precision)
             yield from waiting
             waiting = []
+    if waiting:
+        prepare(waiting, teacher, precision)
+        yield from waiting
 
 
 @torch.no_grad()
@@ -126,7 +129,7 @@ def fast(work: Work) -> Epoch:
     precision = autocast(config, work.images.device)
     for network in (progress.model, work.teacher):
         if network is not None:
-            network.to(memory_format=torch.channels_last)
+            put_channels_last(network)
     count = len(torch.arange(len(work.images)).split(config.batch_size))
     steps = prepared_steps(drawn_steps(work, range(progress.epoch, config.epochs)), work.teacher, precision)
 
@@ -135,6 +138,13 @@ def fast(work: Work) -> Epoch:
             losses += take(config, progress, step, precision)
 
     return take_epoch
+
+
+def put_channels_last(network: nn.Module) -> None:
+    """Orders the weights of convolutions as the images are, in place."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def autocast(config: RunConfig, device: torch.device) -> torch.autocast:

@@ -61,3 +61,29 @@ def bench(
     lost = [f"{each['network']}, {each['loop']}" for each in document["runs"] if not each["loss_is_finite"]]
     if lost:
         raise BadInputError(f"the loss is not finite: {'; '.join(lost)}")
+
+
+@bench_app.command()
+def platform(
+    runs: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="That train nothing.")] = 1000,
+    reported: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Finished, in a report.")] = 5000,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+) -> None:
+    """Time scheduling, ledger, MLflow and report, on runs that train nothing."""
+    from crossarch.platform.run.bench import measure
+    from crossarch.trainables.analysis.overhead import write
+
+    if out:
+        require_writable(out.parent, "out")
+    if min(runs, reported) < 1:
+        raise BadInputError(f"runs = {runs}, reported = {reported}: at least 1 of each is needed")
+    document = measure(runs, reported, console())
+    if out:
+        write(document, out)
+    for name, value in document.items():
+        if isinstance(value, float | int):
+            console().print(
+                f"{name.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}"
+            )
+    if document["lost"]:
+        raise typer.Exit(1)

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
@@ -153,8 +153,15 @@ class Events(NotSnapshotted, tune.Callback):
             listener.done(task, result)
 
 
-def drive(queue: ReadyQueue, listeners: list[Listener], cluster: Cluster, site: Site, name: str) -> bool:
-    """Trains all that the queue gives, and returns whether it was interrupted.
+def drive(
+    queue: ReadyQueue,
+    listeners: list[Listener],
+    cluster: Cluster,
+    site: Site,
+    name: str,
+    work: Callable[[dict[str, Any]], None] = trainable,
+) -> bool:
+    """Trains all that the queue gives, each run by `work`, and returns whether it was interrupted.
 
     Tune's own files live under `ray/name` in the site's storage folder until the end.
     """
@@ -162,7 +169,7 @@ def drive(queue: ReadyQueue, listeners: list[Listener], cluster: Cluster, site: 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that dies is tried again, or is in the ledger
     storage = site.root / "ray"
     tuner = tune.Tuner(
-        tune.with_resources(trainable, cluster.resources),
+        tune.with_resources(work, cluster.resources),
         tune_config=tune.TuneConfig(
             search_alg=QueueSearcher(queue, site, interrupt, listeners),
             num_samples=-1,

@@ -6,6 +6,7 @@ lists filled in Python, the loss is read at every step.
 
 import math
 import warnings
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
@@ -68,7 +69,7 @@ def field_rotate(images: Tensor) -> Tensor:
     return _warp(images, rows)
 
 
-def _warp(images: Tensor, rows: list[list[list[Tensor | int]]]) -> Tensor:
+def _warp(images: Tensor, rows: list[list[list[Any]]]) -> Tensor:
     theta = torch.tensor(rows, dtype=images.dtype)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False).to(images.device)
     return F.grid_sample(images, grid, align_corners=False)

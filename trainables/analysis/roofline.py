@@ -1,5 +1,6 @@
 """How fast a machine could take a step at best: the roofline (Williams et al. 2009), summed over operators."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Operators(TorchDispatchMode):
     """Notes floating point operations and bytes, read and written, of every operator that runs within it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.noted: list[tuple[float, float]] = []
 
     def __torch_dispatch__(
@@ -48,7 +49,7 @@ def roofline_seconds(step: Callable[[], object], rates: Rates) -> float:
     """The sum over a step's operators of the larger of the time of its arithmetic and that of its bytes."""
     with Operators() as operators:
         step()
-    return sum(max(flops / rates.flops, size / rates.bandwidth) for flops, size in operators.noted)
+    return math.fsum(max(flops / rates.flops, size / rates.bandwidth) for flops, size in operators.noted)
 
 
 def measure_rates(device: torch.device, side: int = 1024, megabytes: int = 64) -> Rates:

@@ -48,17 +48,16 @@ def take_step(optimizer: Optimizer) -> None:
                     state["exp_avg"] = torch.zeros_like(parameter)
                 tensors = (parameter, parameter.grad, state["exp_avg"])
                 if parameter.numel() > BLOCK and alike(tensors):
-                    for blocks in zip(*map(in_blocks, tensors), strict=True):
-                        lion_(*([block] for block in blocks), group)
+                    for weights, gradients, momenta in zip(*map(in_blocks, tensors), strict=True):
+                        lion_([weights], [gradients], [momenta], group)
                 else:
                     whole.append(tensors)
             if whole:
-                lion_(*map(list, zip(*whole, strict=True)), group)
+                parameters, slopes, averages = ([each[place] for each in whole] for place in range(3))
+                lion_(parameters, slopes, averages, group)
 
 
-def lion_(
-    parameters: Sequence[Tensor], gradients: Sequence[Tensor], momenta: Sequence[Tensor], group: Mapping[str, Any]
-) -> None:
+def lion_(parameters: list[Tensor], gradients: list[Tensor], momenta: list[Tensor], group: Mapping[str, Any]) -> None:
     """Lion's step (Chen et al. 2023, Alg. 2) in place, by `lr`, `betas` and `weight_decay` of `group`."""
     rate, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
     if decay > 0:
@@ -76,6 +75,6 @@ def alike(tensors: Sequence[Tensor]) -> bool:
     return dense == first.numel() and all(each.stride() == first.stride() for each in tensors)
 
 
-def in_blocks(tensor: Tensor) -> Sequence[Tensor]:
+def in_blocks(tensor: Tensor) -> tuple[Tensor, ...]:
     """Views of a tensor without gaps, BLOCK numbers each as they lie in memory."""
-    return tensor.as_strided((tensor.numel(),), (1,)).split(BLOCK)
+    return torch.split(tensor.as_strided((tensor.numel(),), (1,)), BLOCK)

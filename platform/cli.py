@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crossarch.platform.bench_cli import bench_app
 from crossarch.platform.compare_cli import compare
 from crossarch.platform.data_cli import data_app
 from crossarch.platform.distill_cli import distill
@@ -271,3 +272,4 @@ for command in (compare, distill, ui, sync, clean, schedules, landscape, overhea
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(bench_app, name="bench")

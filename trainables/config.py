@@ -87,7 +87,12 @@ class RunConfig(Settings):
     precision: str = setting(
         "of weights and arithmetic", source="ours", default="float32", choices=("float32", "float64")
     )
-    engine: str = setting("training loop", source="ours", default="reference", choices=("reference",))
+    engine: str = setting(
+        "training loop: the readable one, the fast one, or the fast one with arithmetic in bfloat16",
+        source="ours",
+        default="reference",
+        choices=("reference", "fast", "fast_bfloat16"),
+    )
 
     def __post_init__(self) -> None:
         """Raises ValueError also for parts that contradict each other."""
@@ -107,6 +112,8 @@ class RunConfig(Settings):
                 raise ValueError("keep_rate is given, but a convnet is too shallow for DropPath (Sec. 4.1)")
             if self.model.architecture.startswith(TORCHVISION):
                 raise ValueError(f"keep_rate.blocks = None, but {self.model.architecture} needs its blocks named")
+        if self.engine == "fast_bfloat16" and self.precision != "float32":
+            raise ValueError(f"engine = 'fast_bfloat16' needs precision = 'float32', not {self.precision!r}")
         self._check_data()
         self._check_teacher()
 

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
@@ -38,6 +39,36 @@ class DivergedError(ArithmeticError):
         self.progress = progress
 
 
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What the steps of a run are taken with."""
+
+    config: RunConfig
+    progress: Progress
+    images: Tensor
+    labels: Tensor
+    """Of the training set, with `images`."""
+    teacher: nn.Module | None = None
+
+
+Epoch = Callable[[int, Tensor], None]
+"""Takes the steps of an epoch (from 0) and adds their losses to a sum, in place."""
+
+
+def reference(work: Work) -> Epoch:
+    """Draws and takes one step after another."""
+    config, progress = work.config, work.progress
+
+    def take(epoch: int, losses: Tensor) -> None:
+        set_keep_rate(progress.model, keep_rate(epoch, config.keep_rate, config.phases))
+        batches = torch.randperm(len(work.images), device=work.images.device).split(config.batch_size)
+        for index, batch in enumerate(batches):
+            set_learning_rate(progress.optimizer, learning_rate(epoch, config, index / len(batches)))
+            losses += step(config, progress, work.images[batch], work.labels[batch], work.teacher)
+
+    return take
+
+
 def train(
     config: RunConfig,
     data: Images,
@@ -46,12 +77,14 @@ def train(
     teacher: nn.Module | None = None,
     checkpoints: Checkpoints | None = None,
     on_report: Callable[[Point], None] = lambda point: None,
+    engine: Callable[[Work], Epoch] = reference,
 ) -> Progress:
     """Trains the run that `config` describes and returns where it ended, its network in training mode.
 
     `teacher` is in evaluation mode on `device`, and there exactly when `config.kd` is. With `checkpoints`, a run
     that was interrupted goes on from the last one, bit for bit on a CPU. `on_report` hears of at most 50 epochs, and
-    only there is the device waited for. Raises DivergedError where the loss at a report is not finite.
+    only there is the device waited for. `engine` takes the steps; `engine.train` chooses the one that `config` names.
+    Raises DivergedError where the loss at a report is not finite.
     """
     torch.manual_seed(config.seed)
     images, labels = training_set(config, data, device)
@@ -60,21 +93,16 @@ def train(
     if checkpoints is not None:
         checkpoints.restore(progress)
 
-    spacing = math.ceil(config.epochs / REPORTS)
+    take_epoch = engine(Work(config=config, progress=progress, images=images, labels=labels, teacher=teacher))
     losses, begun = torch.zeros((), device=device, dtype=images.dtype), time.perf_counter()
     for epoch in range(progress.epoch, config.epochs):
-        set_keep_rate(model, keep_rate(epoch, config.keep_rate, config.phases))
-        batches = torch.randperm(len(images), device=device).split(config.batch_size)
-        for index, batch in enumerate(batches):
-            set_learning_rate(progress.optimizer, learning_rate(epoch, config, index / len(batches)))
-            losses += step(config, progress, images[batch], labels[batch], teacher)
-
+        take_epoch(epoch, losses)
         progress.epoch = epoch + 1
         if is_tested(progress.epoch, config) and progress.epoch < config.epochs:
             tested = time.perf_counter()
             keep_best(data, progress)
             begun += time.perf_counter() - tested
-        if progress.epoch % spacing == 0 or progress.epoch == config.epochs:
+        if is_reported(progress.epoch, config):
             train_loss = float(losses) / (progress.steps - progress.steps_reported)
             progress.training_seconds += time.perf_counter() - begun
             point = report(config, data, progress, train_loss)
@@ -116,6 +144,11 @@ def objective(
     with torch.no_grad():
         taught = teacher(augmented)
     return distillation_loss(logits, taught, labels, config.kd.alpha, config.kd.temperature)
+
+
+def is_reported(epoch: int, config: RunConfig) -> bool:
+    """Whether a report is due after `epoch` (from 1): evenly, at most REPORTS times, and after the last."""
+    return epoch % math.ceil(config.epochs / REPORTS) == 0 or epoch == config.epochs
 
 
 def is_tested(epoch: int, config: RunConfig) -> bool:

@@ -16,10 +16,11 @@ from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.data.load import load
 from crossarch.trainables.data.store import Store
+from crossarch.trainables.engine import train
 from crossarch.trainables.environment import describe
 from crossarch.trainables.evaluate import evaluate
 from crossarch.trainables.identity import run_id, weights_file
-from crossarch.trainables.loop import DivergedError, train
+from crossarch.trainables.loop import DivergedError
 from crossarch.trainables.models.registry import build, parameter_count
 from crossarch.trainables.parts import DataConfig
 from crossarch.trainables.result import Point, RunResult

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
@@ -169,8 +169,15 @@ def request(demand: Demand) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([demand.bundle], **selectors)
 
 
-def drive(queue: ReadyQueue, listeners: list[Listener], cluster: Cluster, site: Site, name: str) -> bool:
-    """Trains all that the queue gives, and returns whether it was interrupted.
+def drive(
+    queue: ReadyQueue,
+    listeners: list[Listener],
+    cluster: Cluster,
+    site: Site,
+    name: str,
+    work: Callable[[dict[str, Any]], None] = train,
+) -> bool:
+    """Trains all that the queue gives, each run by `work`, and returns whether it was interrupted.
 
     Tune's own files live under `ray/name` in the site's storage folder until the end.
     """
@@ -178,7 +185,7 @@ def drive(queue: ReadyQueue, listeners: list[Listener], cluster: Cluster, site: 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that dies is tried again, or is in the ledger
     storage = site.root / "ray"
     tuner = tune.Tuner(
-        tune.with_resources(train, request(cluster.demand)),
+        tune.with_resources(work, request(cluster.demand)),
         tune_config=tune.TuneConfig(
             search_alg=QueueSearcher(queue, site, interrupt, listeners, cluster.demand.gpu_share),
             num_samples=-1,

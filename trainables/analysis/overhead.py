@@ -7,7 +7,6 @@ turns within one process, so that whatever else a machine does hits all alike, a
 """
 
 import json
-import math
 import statistics
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from crossarch.trainables.analysis.turns import in_turns, median_interval, quartiles, synchronize
 from crossarch.trainables.batch import Parser, find_device
 from crossarch.trainables.checkpoint import Progress
 from crossarch.trainables.config import RunConfig, from_dict
@@ -115,30 +115,15 @@ def costly_epoch(config: RunConfig) -> int:
     )
 
 
-def synchronize(device: torch.device) -> None:
-    """Waits until the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def take_turns(configs: Sequence[RunConfig], *, steps: int, repeats: int, device: str = "cpu") -> list[list[float]]:
-    """Seconds a step of each run in each of `repeats` turns, each of one untimed and `steps` timed steps.
-
-    On one thread. Every turn begins with another run.
-    """
+    """Seconds a step of each run in each of `repeats` turns, each of one untimed and `steps` timed steps, in turns."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         benches = [Bench(config, device) for config in configs]
         for bench in benches:
             bench.seconds(WARMUP_STEPS)
-        seconds: list[list[float]] = [[] for _ in benches]
-        for turn in range(repeats):
-            for place in range(len(benches)):
-                index = (turn + place) % len(benches)
-                benches[index].seconds(1)
-                seconds[index].append(benches[index].seconds(steps))
-        return seconds
+        return in_turns(benches, steps=steps, repeats=repeats)
     finally:
         torch.set_num_threads(threads)
 
@@ -203,28 +188,6 @@ def compare(
         run_ratio=run_ratio,
         run_ratio_with_teacher=None if taught is None else run_ratio + taught,
     )
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """The lower and the upper one."""
-    lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
-    return lower, upper
-
-
-def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Order statistics between which the median lies with at least that confidence, whatever the distribution.
-
-    The k-th smallest and k-th largest of n values, k the greatest with P(Binomial(n, 1/2) < k) <= (1 - confidence)/2.
-    Raises ValueError where there are too few values for it.
-    """
-    n, k, below = len(values), 0, 0.5 ** len(values)
-    while below <= (1 - confidence) / 2:
-        k += 1
-        below += math.comb(n, k) * 0.5**n
-    if not k:
-        raise ValueError(f"{n} values are too few for a {100 * confidence:g} % interval of their median")
-    ordered = sorted(values)
-    return ordered[k - 1], ordered[n - k]
 
 
 HEADINGS = ("Network", "Arm", "ms a step", "ratio", "95 % interval", "run", "run + teacher")

@@ -6,7 +6,8 @@ fusing would change the result for almost half of the ordered pairs.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
@@ -21,6 +22,24 @@ FLIP_PROBABILITY = 0.5
 SCALE = 1.2
 ROTATION_DEGREES = 15.0
 
+Strengths = tuple[Tensor, ...]
+"""What an operation draws, each (N, ...)."""
+
+Drawn = Sequence[tuple[str, Strengths]]
+"""What is done to a batch: names of operations and their strengths, in order."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of the pool: draws its strengths for a batch of images, and applies them."""
+
+    draw: Callable[[Tensor], Strengths]
+    apply: Callable[..., Tensor]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """`images` (N, C, H, W) after the operation, at strengths drawn anew."""
+        return self.apply(images, *self.draw(images))
+
 
 def augment(images: Tensor, folds: int, pool: Sequence[str]) -> Tensor:
     """`images` (N, C, H, W) after `folds` different operations of `pool`, drawn for the batch, in the drawn order.
@@ -32,24 +51,66 @@ def augment(images: Tensor, folds: int, pool: Sequence[str]) -> Tensor:
     return images
 
 
+def draw(images: Tensor, folds: int, pool: Sequence[str]) -> Drawn:
+    """What `augment` would do to `images`, by the same random numbers, but not done yet."""
+    names = [pool[choice] for choice in torch.randperm(len(pool))[:folds].tolist()]
+    return [(name, POOL[name].draw(images)) for name in names]
+
+
+def apply_to_all(batches: Sequence[Tensor], drawn: Sequence[Drawn]) -> list[Tensor]:
+    """`batches`, each (N, C, H, W) with an N of its own, after what was drawn for each, done for all at once.
+
+    As many operations are drawn for each batch; those of one place and name are one call.
+    """
+    batches = list(batches)
+    for place in range(len(drawn[0]) if drawn else 0):
+        for name in sorted({each[place][0] for each in drawn}):
+            chosen = [index for index, each in enumerate(drawn) if each[place][0] == name]
+            strengths = zip(*(drawn[index][place][1] for index in chosen), strict=True)
+            images = torch.cat([batches[index] for index in chosen])
+            results = POOL[name].apply(images, *map(_joined, strengths))
+            for index, result in zip(chosen, results.split([len(batches[i]) for i in chosen]), strict=True):
+                batches[index] = result
+    return batches
+
+
+def _joined(strengths: Iterable[Tensor]) -> Tensor:
+    return torch.cat(list(strengths))
+
+
 def uniform(images: Tensor, low: float, high: float, *shape: int) -> Tensor:
     """Uniform numbers in [low, high) of shape (N, *shape), of the images' type and device."""
     return low + (high - low) * torch.rand(len(images), *shape, dtype=images.dtype, device=images.device)
 
 
-def color(images: Tensor) -> Tensor:
-    """Brightness +-0.5, then saturation by a factor 0..2, then contrast by a factor 0.5..1.5."""
-    images = images + uniform(images, -BRIGHTNESS, BRIGHTNESS, 1, 1, 1)
+def _integers(images: Tensor, low: int, high: int) -> Tensor:
+    return torch.randint(low, high + 1, (len(images),), device=images.device)
+
+
+def draw_color(images: Tensor) -> Strengths:
+    """Brightness, saturation factor and contrast factor, each (N, 1, 1, 1)."""
+    limits = ((-BRIGHTNESS, BRIGHTNESS), (0.0, SATURATION), CONTRAST)
+    return tuple(uniform(images, low, high, 1, 1, 1) for low, high in limits)
+
+
+def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
+    """Brightness is added, then saturation, then contrast multiplied."""
+    images = images + brightness
     grey = images.mean(1, keepdim=True)
-    images = grey + (images - grey) * uniform(images, 0.0, SATURATION, 1, 1, 1)
+    images = grey + (images - grey) * saturation
     mean = images.mean((1, 2, 3), keepdim=True)
-    return mean + (images - mean) * uniform(images, *CONTRAST, 1, 1, 1)
+    return mean + (images - mean) * contrast
 
 
-def crop(images: Tensor) -> Tensor:
-    """A shift by whole pixels, up to 12.5 % of the side each way; zeros come in."""
+def draw_crop(images: Tensor) -> Strengths:
+    """Pixels down and to the right, each (N,)."""
+    limits = (round(side * CROP_SHARE) for side in images.shape[2:])
+    return tuple(_integers(images, -limit, limit) for limit in limits)
+
+
+def apply_crop(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Each image shifted by whole pixels; zeros come in."""
     _, _, height, width = images.shape
-    down, right = (_integers(images, round(side * CROP_SHARE)) for side in (height, width))
     rows = torch.arange(height, device=images.device) + down[:, None]
     columns = torch.arange(width, device=images.device) + right[:, None]
     inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[:, None, None, :]
@@ -60,39 +121,50 @@ def crop(images: Tensor) -> Tensor:
     return shifted.movedim(-1, 1) * inside
 
 
-def _integers(images: Tensor, limit: int) -> Tensor:
-    return torch.randint(-limit, limit + 1, (len(images),), device=images.device)
+def draw_cutout(images: Tensor) -> Strengths:
+    """First row and first column of the hole, each (N,); negative where the hole begins outside."""
+    sides = ((side, round(side * CUTOUT_SHARE)) for side in images.shape[2:])
+    return tuple(_integers(images, 0, side - size % 2) - size // 2 for side, size in sides)
 
 
-def cutout(images: Tensor) -> Tensor:
-    """Zeros in a square of half the side, its centre anywhere in the image."""
-    _, _, height, width = images.shape
+def apply_cutout(images: Tensor, top: Tensor, left: Tensor) -> Tensor:
+    """Zeros in a square of half the side."""
     inside = []
-    for side in (height, width):
-        size = round(side * CUTOUT_SHARE)
-        start = torch.randint(0, side + 1 - size % 2, (len(images), 1), device=images.device) - size // 2
+    for side, start in zip(images.shape[2:], (top[:, None], left[:, None]), strict=True):
         position = torch.arange(side, device=images.device)
-        inside.append((position >= start) & (position < start + size))
+        inside.append((position >= start) & (position < start + round(side * CUTOUT_SHARE)))
     hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
     return images * ~hole
 
 
-def flip(images: Tensor) -> Tensor:
-    """Mirrored left to right with probability 0.5."""
-    mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < FLIP_PROBABILITY
+def draw_flip(images: Tensor) -> Strengths:
+    """Whether each image is mirrored (N, 1, 1, 1)."""
+    return (torch.rand(len(images), 1, 1, 1, device=images.device) < FLIP_PROBABILITY,)
+
+
+def apply_flip(images: Tensor, mirrored: Tensor) -> Tensor:
+    """Mirrored left to right where `mirrored`."""
     return torch.where(mirrored, images.flip(3), images)
 
 
-def scale(images: Tensor) -> Tensor:
-    """Each axis stretched by a factor of its own, uniform in [1/1.2, 1.2]."""
-    factors = uniform(images, 1 / SCALE, SCALE, 2)
+def draw_scale(images: Tensor) -> Strengths:
+    """Factors of the two axes (N, 2)."""
+    return (uniform(images, 1 / SCALE, SCALE, 2),)
+
+
+def apply_scale(images: Tensor, factors: Tensor) -> Tensor:
+    """Each axis stretched by a factor of its own."""
     zero = torch.zeros_like(factors[:, 0])
     return _warp(images, [[factors[:, 0], zero], [zero, factors[:, 1]]])
 
 
-def rotate(images: Tensor) -> Tensor:
-    """Turned about the centre, uniform in +-15 degrees."""
-    angle = uniform(images, -ROTATION_DEGREES, ROTATION_DEGREES) * (math.pi / 180)
+def draw_rotate(images: Tensor) -> Strengths:
+    """Angles (N,) in radians."""
+    return (uniform(images, -ROTATION_DEGREES, ROTATION_DEGREES) * (math.pi / 180),)
+
+
+def apply_rotate(images: Tensor, angle: Tensor) -> Tensor:
+    """Turned about the centre."""
     return _warp(images, [[angle.cos(), -angle.sin()], [angle.sin(), angle.cos()]])
 
 
@@ -104,11 +176,19 @@ def _warp(images: Tensor, linear: list[list[Tensor]]) -> Tensor:
     return F.grid_sample(images, grid, align_corners=False)
 
 
-OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "color": color,
-    "crop": crop,
-    "cutout": cutout,
-    "flip": flip,
-    "scale": scale,
-    "rotate": rotate,
-}
+color = Operation(draw_color, apply_color)
+"""Brightness +-0.5, then saturation by a factor 0..2, then contrast by a factor 0.5..1.5."""
+crop = Operation(draw_crop, apply_crop)
+"""A shift by whole pixels, up to 12.5 % of the side each way; zeros come in."""
+cutout = Operation(draw_cutout, apply_cutout)
+"""Zeros in a square of half the side, its centre anywhere in the image."""
+flip = Operation(draw_flip, apply_flip)
+"""Mirrored left to right with probability 0.5."""
+scale = Operation(draw_scale, apply_scale)
+"""Each axis stretched by a factor of its own, uniform in [1/1.2, 1.2]."""
+rotate = Operation(draw_rotate, apply_rotate)
+"""Turned about the centre, uniform in +-15 degrees."""
+
+POOL = {"color": color, "crop": crop, "cutout": cutout, "flip": flip, "scale": scale, "rotate": rotate}
+
+OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {**POOL}

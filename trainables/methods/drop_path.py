@@ -14,10 +14,16 @@ def drop_path(x: Tensor, mask: Tensor, keep_rate: float) -> Tensor:
     return x * (mask / keep_rate).view(-1, *[1] * (x.dim() - 1))
 
 
+def draw_mask(x: Tensor, keep_rate: float) -> Tensor:
+    """m (N,) for the samples of `x` (N, ...), of its type: 1 with probability `keep_rate`, else 0."""
+    return torch.bernoulli(torch.full((len(x),), keep_rate, dtype=x.dtype, device=x.device))
+
+
 class PathDrop(nn.Module):
     """What decides, for each sample on its own, whether a path is kept while training.
 
-    `keep_rate` is set from outside, every epoch (`set_keep_rate`); 1 keeps everything and draws nothing.
+    `keep_rate` is set from outside, every epoch (`set_keep_rate`); 1 keeps everything and draws nothing. `ahead`,
+    where it is set, is the mask (N,) of the next passes, drawn beforehand.
     `kept` and `drawn` count paths on the input's device, without waiting for it.
     """
 
@@ -27,6 +33,7 @@ class PathDrop(nn.Module):
         super().__init__()
         self.keep_rate = 1.0
         self.drawn = 0
+        self.ahead: Tensor | None = None
         self.register_buffer("kept", torch.zeros(()), persistent=False)
 
     def draw(self, x: Tensor) -> Tensor | None:
@@ -37,7 +44,7 @@ class PathDrop(nn.Module):
         if self.keep_rate == 1:
             self.kept += len(x)
             return None
-        mask = torch.bernoulli(torch.full((len(x),), self.keep_rate, dtype=x.dtype, device=x.device))
+        mask = draw_mask(x, self.keep_rate) if self.ahead is None else self.ahead.to(x.dtype)
         self.kept += mask.sum()
         return mask
 

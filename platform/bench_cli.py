@@ -1,0 +1,89 @@
+"""`crossarch bench`: what the engines gain, and what the platform costs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossarch.platform.options import console, number, whole_number
+from crossarch.platform.validation import BadInputError, refusing, require_writable
+
+bench_app = typer.Typer(
+    help="Time the engines against the field's loop; or the platform: `crossarch bench platform`.",
+    invoke_without_command=True,
+)
+
+
+@bench_app.callback()
+def bench(
+    context: typer.Context,
+    architectures: Annotated[str, typer.Option(metavar="NAME,...", help="Networks.")] = "convnet,resnet18",
+    ipc: Annotated[str, typer.Option(metavar="NUMBER,...", help="Images a class.")] = "1,10,50",
+    width: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Of all networks.")] = 1.0,
+    epochs: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Timed epochs of a turn.")] = 8,
+    repeats: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Turns of every loop.")] = 15,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Small networks, few turns: checks results, not times.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the runs for a bare machine, and time none.")] = None,
+) -> None:
+    """Time the field's loop, the readable loop and the fast ones, in turns."""
+    if context.invoked_subcommand:
+        return
+    from crossarch.platform.report.bench import render_bench, timed_runs
+    from crossarch.platform.report.overhead import export_timed
+    from crossarch.trainables.analysis.bench import measure
+    from crossarch.trainables.analysis.overhead import FEWEST_REPEATS, write
+    from crossarch.trainables.batch import find_device
+
+    for option, file in (("out", out), ("export", export)):
+        if file:
+            require_writable(file.parent, option)
+    if smoke:
+        ipc, width, epochs, repeats = "1", 1 / 32, 1, FEWEST_REPEATS
+    with refusing():
+        runs = timed_runs(architectures.split(","), [whole_number(each) for each in ipc.split(",")], width)
+        if export:
+            export_timed(runs, export)
+            return
+        with console().status("Timing ...") as shown:
+            document = measure(
+                runs,
+                epochs=epochs,
+                repeats=repeats,
+                device=find_device(None),
+                on_run=lambda run: shown.update(f"Timing {run} ..."),
+            )
+    if out:
+        write(document, out)
+    console().print(render_bench(document))
+    lost = [f"{each['network']}, {each['loop']}" for each in document["runs"] if not each["loss_is_finite"]]
+    if lost:
+        raise BadInputError(f"the loss is not finite: {'; '.join(lost)}")
+
+
+@bench_app.command()
+def platform(
+    runs: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="That train nothing.")] = 1000,
+    reported: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Finished, in a report.")] = 5000,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+) -> None:
+    """Time scheduling, ledger, MLflow and report, on runs that train nothing."""
+    from crossarch.platform.run.bench import measure
+    from crossarch.trainables.analysis.overhead import write
+
+    if out:
+        require_writable(out.parent, "out")
+    if min(runs, reported) < 1:
+        raise BadInputError(f"runs = {runs}, reported = {reported}: at least 1 of each is needed")
+    document = measure(runs, reported, console())
+    if out:
+        write(document, out)
+    for name, value in document.items():
+        if isinstance(value, float | int):
+            console().print(
+                f"{name.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}"
+            )
+    if document["lost"]:
+        raise typer.Exit(1)

@@ -1,0 +1,120 @@
+"""What the platform itself costs: runs that train nothing, through the real driver, ledger, MLflow and report."""
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+
+from crossarch.platform.record.invocations import begin
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.mlflow_store import default_tracking_uri
+from crossarch.platform.record.mlflow_writer import Writer
+from crossarch.platform.report.publish import write_report
+from crossarch.platform.run.cluster import connected
+from crossarch.platform.run.listeners import LedgerListener, Listener, MlflowListener
+from crossarch.platform.run.plan import make_plan
+from crossarch.platform.run.ready_queue import ReadyQueue
+from crossarch.platform.run.runner import VIEW_PATIENCE, run_study
+from crossarch.platform.run.site import Site
+from crossarch.search_spaces.single import single_run
+from crossarch.search_spaces.study import Study
+from crossarch.trainables.config import RunConfig, from_dict
+from crossarch.trainables.environment import describe
+from crossarch.trainables.result import RunResult
+from crossarch.trainables.run import now
+
+
+def nothing(spec: Mapping[str, Any]) -> None:
+    """A Tune function trainable that trains nothing and reports a result."""
+    from ray import tune
+
+    tune.report({"result": untrained(from_dict(spec["config"])).to_dict()})
+
+
+def untrained(config: RunConfig) -> RunResult:
+    """A result at chance, which is of no use but to be carried about; never for a ledger that is kept."""
+    values = {"test_accuracy": 10.0, "test_loss": 2.3, "validation_accuracy": 10.0, "finished_at": now()}
+    return RunResult(config=config, outcome="finished", **values, started_at=now())  # type: ignore[arg-type]
+
+
+def made_up_study(runs: int) -> Study:
+    """One arm of one network with so many seeds."""
+    return dataclasses.replace(single_run("baseline", {}), seeds=tuple(range(runs)))
+
+
+def measure(driven: int, reported: int, console: Console) -> dict[str, Any]:
+    """Seconds that the platform takes: `driven` runs through the driver, `reported` finished ones reported and rerun.
+
+    All in folders that are gone afterwards.
+    """
+    document: dict[str, Any] = {"measured_at": now(), "environment": dict(describe("cpu")), "driven": driven}
+    with tempfile.TemporaryDirectory() as folder:
+        document |= _drive(made_up_study(driven), Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        document |= {"reported": reported, **_report(made_up_study(reported), Path(folder), console)}
+    return document
+
+
+def _drive(study: Study, root: Path) -> dict[str, float]:
+    """Milliseconds a run of all together, and of what the driver spends in the ledger and in handing on to MLflow."""
+    from crossarch.platform.run.tune_driver import drive  # needs Ray
+
+    site = Site(root=root, tracking=default_tracking_uri(root))
+    plan = make_plan(study.expand(), {}, root / "weights")
+    invocation = begin(study=study.name, question=study.question, command="bench platform", members=plan.members)
+    ledger, view = Ledger(root), Writer(site.tracking)
+    timed = [Stopwatch(LedgerListener(ledger, root)), Stopwatch(MlflowListener(view))]
+    with connected(None) as cluster:
+        begun = time.perf_counter()
+        view.open(study.name, study.question, invocation, earlier=[], results={})
+        drive(ReadyQueue(plan.tasks), cast("list[Listener]", timed), cluster, site, invocation.id, nothing)
+        driven = time.perf_counter()
+        view.close(VIEW_PATIENCE)
+        closed = time.perf_counter()
+    lost = len(plan.tasks) - len(ledger.read())
+    seconds = {
+        "whole": closed - begun,
+        "ledger": timed[0].seconds,
+        "mlflow_told": timed[1].seconds,
+        "mlflow_awaited": closed - driven,
+    }
+    return {f"ms_{name}": 1000 * value / len(plan.tasks) for name, value in seconds.items()} | {"lost": lost}
+
+
+def _report(study: Study, root: Path, console: Console) -> dict[str, float]:
+    """Seconds for the report of a study whose runs are all finished, and for `run` on it, MLflow level already."""
+    ledger = Ledger(root)
+    for plan in study.expand():
+        ledger.write(untrained(plan.config))
+    ledger.compact()
+    begun = time.perf_counter()
+    write_report(study, study.seeds, root, root / "report", anew=True)
+    reported = time.perf_counter()
+    site = Site(root=root, tracking=default_tracking_uri(root))
+    run_study(study, study.seeds, site, console)
+    first = time.perf_counter()
+    run_study(study, study.seeds, site, console)
+    again = time.perf_counter()
+    return {"report_seconds": reported - begun, "sync_seconds": first - reported, "run_again_seconds": again - first}
+
+
+class Stopwatch:
+    """A listener, and the seconds that it has taken."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.listener, name)
+
+        def timed(*arguments: Any) -> None:
+            begun = time.perf_counter()
+            method(*arguments)
+            self.seconds += time.perf_counter() - begun
+
+        return timed

@@ -1,0 +1,253 @@
+"""What the engines gain over the field's loop: steps a second of one run, by each of them, in turns.
+
+    python -m crossarch.trainables.analysis.bench runs.json [--out FILE] [--device D] [--epochs N] [--repeats R]
+
+`runs.json` is what `crossarch bench --export` writes; torch and lion-pytorch suffice. Images and labels are random.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from crossarch.trainables.analysis.field import field_epoch, field_step
+from crossarch.trainables.analysis.overhead import FEWEST_REPEATS, Timed, costly_epoch, read_runs, write
+from crossarch.trainables.analysis.roofline import Rates, measure_rates, roofline_seconds
+from crossarch.trainables.analysis.turns import in_turns, ratios, synchronize
+from crossarch.trainables.batch import Parser, find_device
+from crossarch.trainables.checkpoint import Progress
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.engine import autocast, drawn_steps, prepared_steps, put_channels_last, take
+from crossarch.trainables.environment import describe
+from crossarch.trainables.loop import Work, reference, step
+from crossarch.trainables.methods.drop_path import set_keep_rate
+from crossarch.trainables.methods.keep_rate import keep_rate
+from crossarch.trainables.methods.learning_rate import learning_rate
+from crossarch.trainables.methods.optimizer import make_optimizer, set_learning_rate
+from crossarch.trainables.models.registry import build
+from crossarch.trainables.run import now
+
+FIELD = ("field, 4", "field, 0")
+LOOPS = (*FIELD, "reference", "fast", "fast_bfloat16")
+"""What takes turns: the field's loop with 4 workers and with 0, and the engines."""
+
+
+def make_work(config: RunConfig, device: str) -> Work:
+    """The run on random images, as many as it has, in the epoch of its lowest keep rate."""
+    torch.manual_seed(config.seed)
+    facts = DATASETS[config.data.dataset]
+    count = config.data.images_per_class * facts.classes
+    images = torch.randn(count, facts.channels, facts.resolution, facts.resolution, device=device)
+    images = images.to(getattr(torch, config.precision))
+    model = build(config.model, facts, config.keep_rate).to(images)
+    teacher = None
+    if config.kd is not None:
+        recipe = config.kd.teacher
+        teacher = build(recipe.model, facts, recipe.keep_rate).to(images).eval()
+    progress = Progress(model=model, optimizer=make_optimizer(model, config.optimizer), epoch=costly_epoch(config))
+    set_keep_rate(model, keep_rate(progress.epoch, config.keep_rate, config.phases))
+    set_learning_rate(progress.optimizer, learning_rate(progress.epoch, config))
+    labels = torch.arange(count, device=device) % facts.classes
+    return Work(config=config, progress=progress, images=images, labels=labels, teacher=teacher)
+
+
+class Bench:
+    """One run by one of LOOPS. A "step" that is timed is an epoch: the field's loop spends most between epochs."""
+
+    def __init__(self, config: RunConfig, loop: str, device: str) -> None:
+        begun = time.perf_counter()
+        self.work = make_work(config.replace({"engine": loop} if loop not in FIELD else {}), device)
+        self.loop = loop
+        self.losses = torch.zeros((), device=device, dtype=self.work.images.dtype)
+        if loop.startswith("fast"):
+            put_channels_last(self.work.progress.model)
+            if self.work.teacher is not None:
+                put_channels_last(self.work.teacher)
+        self.seconds(1)
+        self.setup_seconds = time.perf_counter() - begun
+        """Building it and its first epoch."""
+
+    def seconds(self, steps: int) -> float:
+        """Seconds an epoch, over so many epochs."""
+        device = self.work.images.device
+        synchronize(device)
+        begun = time.perf_counter()
+        self.train(steps)
+        synchronize(device)
+        return (time.perf_counter() - begun) / steps
+
+    def train(self, epochs: int) -> None:
+        """So many epochs, all at the epoch of the lowest keep rate; the fast engines draw these ahead, no more."""
+        work, first = self.work, self.work.progress.epoch
+        if self.loop in FIELD:
+            for _ in range(epochs):
+                self.losses += field_epoch(work, 4 if self.loop == FIELD[0] else 0)
+        elif self.loop == "reference":
+            take_epoch = reference(work)
+            for _ in range(epochs):
+                take_epoch(first, self.losses)
+        else:
+            precision = autocast(work.config, work.images.device)
+            drawn = (each for _ in range(epochs) for each in drawn_steps(work, range(first, first + 1)))
+            for ready in prepared_steps(drawn, work.teacher, precision):
+                self.losses += take(work.config, work.progress, ready, precision)
+
+
+def measure(
+    runs: Iterable[Timed],
+    *,
+    epochs: int,
+    repeats: int,
+    device: str = "cpu",
+    loops: Sequence[str] = LOOPS,
+    on_run: Callable[[str], None] = lambda run: None,
+) -> dict[str, Any]:
+    """Times every run by every loop: a document for JSON, with all that one must know to judge it.
+
+    `on_run` hears of each run before its turns. Raises ValueError for too few epochs or repeats.
+    """
+    if epochs < 1 or repeats < FEWEST_REPEATS:
+        raise ValueError(f"epochs = {epochs}, repeats = {repeats}: at least 1 and {FEWEST_REPEATS} are needed")
+    started, rows = now(), list[dict[str, Any]]()
+    for run in runs:
+        on_run(f"{run.network}, {run.arm}")
+        rows += measure_run(run, epochs=epochs, repeats=repeats, device=device, loops=loops)
+    return {
+        "measured_at": started,
+        "environment": dict(describe(device)),
+        "threads": 1,
+        "epochs": epochs,
+        "repeats": repeats,
+        "runs": rows,
+    }
+
+
+def measure_run(run: Timed, *, epochs: int, repeats: int, device: str, loops: Sequence[str]) -> list[dict[str, Any]]:
+    """One run by every loop: steps a second, ratios to the field's loops, share of the roofline, memory."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        rates = measure_rates(torch.device(device))
+        benches = {loop: Bench(run.config, loop, device) for loop in loops}
+        seconds = dict(
+            zip(loops, in_turns(list(benches.values()), steps=epochs, repeats=repeats, untimed=0), strict=True)
+        )
+        batches = -(-len(benches[loops[0]].work.images) // run.config.batch_size)
+        best = roofline(run.config, rates, device)
+        return [row(run, bench, seconds, batches, best, rates) for bench in benches.values()]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def row(
+    run: Timed, bench: Bench, seconds: Mapping[str, Sequence[float]], batches: int, best: float, rates: Rates
+) -> dict[str, Any]:
+    """What is told of one loop; `seconds` an epoch by loop and turn, `best` those of a step on the roofline."""
+    own = seconds[bench.loop]
+    epoch = statistics.median(own)
+    gains = {other: ratios(seconds[other], own) for other in FIELD if other in seconds}
+    return {
+        "network": run.network,
+        "arm": run.arm,
+        "images_per_class": run.config.data.images_per_class,
+        "width": run.config.model.width,
+        "loop": bench.loop,
+        "seconds": list(own),
+        "steps_a_second": batches / epoch,
+        "gain": {other: gain for other, (gain, _) in gains.items()},
+        "gain_interval": {other: interval for other, (_, interval) in gains.items()},
+        "roofline_share": best * batches / epoch,
+        "rates": {"flops": rates.flops, "bandwidth": rates.bandwidth},
+        "setup_seconds": bench.setup_seconds,
+        "run_seconds": bench.setup_seconds + run.config.epochs * epoch,
+        "peak_bytes": peak_bytes(bench),
+        "loss_is_finite": bool(torch.isfinite(bench.losses)),
+    }
+
+
+def roofline(config: RunConfig, rates: Rates, device: str) -> float:
+    """Seconds of one of the reference loop's steps on the roofline."""
+    work = make_work(config, device)
+    images, labels = work.images[: config.batch_size], work.labels[: config.batch_size]
+    return roofline_seconds(lambda: step(config, work.progress, images, labels, work.teacher), rates)
+
+
+def peak_bytes(bench: Bench) -> int:
+    """The most that is allocated at a time, beyond what is kept, in an epoch; on a CPU without loaders' workers."""
+    device = bench.work.images.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        kept = torch.cuda.memory_allocated(device)
+        bench.train(1)
+        return torch.cuda.max_memory_allocated(device) - kept
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        if bench.loop in FIELD:
+            field_step(
+                bench.work, *(each[: bench.work.config.batch_size] for each in (bench.work.images, bench.work.labels))
+            )
+        else:
+            bench.train(1)
+    level = peak = 0
+    events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        level += event.nbytes()
+        peak = max(peak, level)
+    return peak
+
+
+HEADINGS = ("Network", "IPC", "loop", "steps/s", "over 4 workers", "over 0 workers", "roof", "MiB")
+
+
+def table(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The rows under HEADINGS, in words: ratios of steps a second to those of the field's loops, 95 % intervals."""
+    return [
+        (
+            each["network"],
+            str(each["images_per_class"]),
+            each["loop"].replace("bfloat16", "bf16"),
+            f"{each['steps_a_second']:.2f}",
+            *(_gain(each, other) for other in FIELD),
+            f"{each['roofline_share']:.0%}",
+            f"{each['peak_bytes'] / 2**20:.0f}",
+        )
+        for each in document["runs"]
+    ]
+
+
+def _gain(each: Mapping[str, Any], other: str) -> str:
+    if other not in each["gain"] or other == each["loop"]:
+        return ""
+    low, high = each["gain_interval"][other]
+    return f"{each['gain'][other]:.2f} ({low:.2f}–{high:.2f})"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    parser = Parser(prog="python -m crossarch.trainables.analysis.bench", description="Times engines, without Ray.")
+    parser.add_argument("runs", type=Path, help="JSON file: what `crossarch bench --export` writes")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument("--epochs", type=int, default=8, help="timed epochs of a turn; default: 8")
+    parser.add_argument("--repeats", type=int, default=15, help="turns; default: 15")
+    options = parser.parse_args(arguments)
+    try:
+        device = find_device(options.device)
+        document = measure(read_runs(options.runs), epochs=options.epochs, repeats=options.repeats, device=device)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    if options.out:
+        write(document, options.out)
+    for line in (HEADINGS, *table(document)):
+        sys.stdout.write("\t".join(line) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

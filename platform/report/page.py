@@ -14,6 +14,8 @@ from crossarch.platform.report.svg import data_uri
 PAGE = "index.html"
 MOST_ROWS = 600
 """A figure's data are shown as a table up to so many rows; beyond, the page has them as CSV alone."""
+UNFOLDED_ROWS = 20
+"""A longer table of a sweep waits behind its title."""
 HERE = Path(__file__).parent
 
 
@@ -37,6 +39,7 @@ def render_page(report: Report) -> str:
             uri=data_uri,
             downloads=downloads,
             most_rows=MOST_ROWS,
+            unfolded_rows=UNFOLDED_ROWS,
         )
         .rstrip()
         + "\n"

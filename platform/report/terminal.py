@@ -102,7 +102,12 @@ def sheet_grid(sheet: Sheet) -> Grid:
     """A sheet's columns and rows, numbers to the right."""
     grid = _grid()
     for position, column in enumerate(sheet.columns):
-        grid.add_column(Text(column), justify="right" if position in sheet.numeric else "left", overflow="fold")
+        grid.add_column(
+            Text(column),
+            justify="right" if position in sheet.numeric else "left",
+            overflow="fold",
+            min_width=max(map(len, column.split())),
+        )
     for row in sheet.rows:
         grid.add_row(*(Text(entry.text) for entry in row))
     return grid

@@ -105,7 +105,8 @@ def claims(sweep: Sweep, found: Sequence[Surface]) -> Sheet:
         note=(
             f"Paired tests of equivalence with the default (TOST) within ±{sweep.margin:g} points, at 5 % over all "
             "values together; largest difference in points, with its interval of 90 %. Seeds needed: for a power of "
-            "80 %, were differences and spreads as seen."
+            "80 %, were differences and spreads as seen; more than 1,000 where the difference is near the margin or "
+            "beyond it."
         ),
     )
 
@@ -117,9 +118,7 @@ def verdict(test: Equivalence) -> str:
     if test.p is None:
         return "undecided: one seed tells nothing of the spread"
     if test.needed is None:
-        return (
-            "undecided: the difference seen is too near the margin, or beyond it, for 1,000 seeds to show equivalence"
-        )
+        return "undecided: more than 1,000 seeds needed"
     return f"undecided: about {test.needed} seeds needed"
 
 
@@ -160,12 +159,16 @@ def plateaus(sweep: Sweep, found: Sequence[Surface]) -> Sheet:
 def _edges(flat: Plateau) -> tuple[Entry, Entry]:
     if flat.low is None or flat.high is None:
         return Entry(("–",)), Entry(("–",))
-    low, high = interval(flat.low, 2), interval(flat.high, 2)
+    low, high = _edge(flat.low), _edge(flat.high)
     below, above = flat.ends
     return (
         low if below else Entry((f"≤ {low.text}",), low.value),
         high if above else Entry((f"≥ {high.text}",), high.value),
     )
+
+
+def _edge(value: Estimate) -> Entry:
+    return Entry((f"{value.value:g}",), value.value) if value.low is None else interval(value, 2)
 
 
 def weights(found: Sequence[Surface]) -> Sheet:

@@ -9,7 +9,7 @@ from crossarch.platform.options import console, number, whole_number
 from crossarch.platform.validation import BadInputError, refusing, require_writable
 
 bench_app = typer.Typer(
-    help="Time the engines against the field's loop; or the platform: `crossarch bench platform`.",
+    help="Time the engines against the field's loop, or the platform.",
     invoke_without_command=True,
 )
 
@@ -69,7 +69,7 @@ def platform(
     reported: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Finished, in a report.")] = 5000,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
-    """Time scheduling, ledger, MLflow and report, on runs that train nothing."""
+    """Time the platform on runs that train nothing."""
     from crossarch.platform.run.bench import measure
     from crossarch.trainables.analysis.overhead import write
 

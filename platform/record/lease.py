@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,6 +60,7 @@ class Lease:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._text = ""
+        self._made: list[Path] | None = None
 
     def claim(self, what: Collection[str]) -> None:
         """Takes the runs or sets of these names, in place of those taken before.
@@ -68,6 +69,9 @@ class Lease:
         """
         mine = {"study": self._study, "host": machine(), "process": os.getpid(), "takes": sorted(what)}
         self._text = json.dumps(mine)
+        if self._made is None:
+            folders = (self._copy.root / LEASES, self._copy.root)
+            self._made = [folder for folder in folders if not folder.exists()]
         for attempt in range(ATTEMPTS):
             now = self._write()
             held = next(others(self._copy, self._name, set(what), now), None)
@@ -82,7 +86,10 @@ class Lease:
             self._thread.start()
 
     def release(self) -> None:
-        """Gives all back. A storage that does not answer is left with a lease that runs out."""
+        """Gives all back, and leaves no folder empty that was not there.
+
+        A storage that does not answer is left with a lease that runs out.
+        """
         self._over.set()
         if self._thread is not None:
             self._thread.join()
@@ -90,6 +97,9 @@ class Lease:
                 self._copy.drop(self._name)
             except OSError:
                 return
+            for folder in self._made or ():
+                with suppress(OSError):  # it is not empty
+                    folder.rmdir()
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT):

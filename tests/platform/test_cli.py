@@ -277,9 +277,9 @@ def test_sync_of_an_empty_storage_is_level_at_once(crossarch, listing, tmp_path)
     assert listing(tmp_path) == {}
 
 
-@pytest.mark.parametrize("group", [(), ("data",), ("ledger",)], ids=" ".join)
+@pytest.mark.parametrize("group", [(), ("bench",), ("data",), ("ledger",)], ids=" ".join)
 def test_help_says_each_command_in_a_line_that_is_not_cut(crossarch, group):
     answer = crossarch(*group, "--help")
     commands = answer.out.partition("Commands:\n")[2].splitlines()
-    assert len(commands) >= 2
+    assert commands
     assert [line for line in commands if line.endswith("...")] == []

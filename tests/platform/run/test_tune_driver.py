@@ -83,6 +83,7 @@ def test_a_trial_is_told_all_that_it_needs(study, tmp_path):
     assert from_dict(spec.pop("config")) == TEACHER
     assert spec == {
         "root": str(tmp_path),
+        "origin": None,
         "data_root": None,
         "checkpoint_seconds": 30.0,
         "gpu_share": 1.0,

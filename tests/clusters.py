@@ -41,7 +41,10 @@ PATIENCE = 300.0
 
 
 WAIT, ATTEMPTS = 200.0, 3
-"""Seconds that a node gets to join, and how often: Ray gives its agents 15 s, and whatever comes late is lost."""
+"""Seconds that a node gets to join, and how often: another process may have taken one of its ports meanwhile."""
+
+AGENTS = ("dashboard-agent-grpc-port", "dashboard-agent-listen-port", "runtime-env-agent-port")
+"""Ports that a node need not wait for if it is told them: Ray 2.60 gives its agents 15 s to choose, and then aborts."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -83,8 +86,8 @@ def is_loopback(address: str) -> bool:
 class RayCluster:
     """A head and further nodes, each a `ray start --block`: its processes are known, and end with it."""
 
-    def __init__(self, folder: Path, cpus: int = 1) -> None:
-        """Starts the head in `folder`, with token authentication. Returns once it takes jobs."""
+    def __init__(self, folder: Path, cpus: int = 1, **options: object) -> None:
+        """Starts the head in `folder`, with token authentication, and these options of `ray start`."""
         self.folder = folder
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
@@ -107,25 +110,26 @@ class RayCluster:
         ports = [f"--port={port}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
         head = ["--head", *ports, "--dashboard-host=127.0.0.1", f"--temp-dir={self.sessions}"]
         try:
-            self._start(head, cpus=cpus)
+            self._start(head, cpus, options)
         except BaseException:
             self.end()
             raise
 
     def add(self, cpus: int = 1, **options: object) -> Command:
         """A further node, with these options of `ray start`."""
-        named = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        return self._start([f"--address={self.address}", *named], cpus=cpus)
+        return self._start([f"--address={self.address}"], cpus, options)
 
-    def _start(self, arguments: list[str], cpus: int) -> Command:
+    def _start(self, arguments: list[str], cpus: int, options: Mapping[str, object]) -> Command:
         """Starts a node, and returns once the head knows it."""
+        named = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         before, host = len(self.nodes), f"127.0.0.{len(self.nodes) + 2}"  # 127.0.0.1 it takes for the host's address
         common = ("--block", f"--node-ip-address={host}", f"--num-cpus={cpus}", "--object-store-memory=80000000")
         for attempt in range(1, ATTEMPTS + 1):
-            agent, metrics = free_ports(2)
+            metrics, *agents = free_ports(1 + len(AGENTS))
             self.metrics_port = self.metrics_port if self.nodes else metrics
-            ports = (f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}")
-            command = ("start", "--include-log-monitor=false", *arguments, *common, *ports)
+            ports = [f"--{name}={port}" for name, port in zip(AGENTS, agents, strict=True)]
+            ports.append(f"--metrics-export-port={metrics}")
+            command = ("start", "--include-log-monitor=false", *arguments, *named, *common, *ports)
             node = Command(*command, folder=self.folder / "nodes", code=RAY, environment=self.environment)
             try:
                 wait_for(lambda: len(self.alive()) > before, WAIT, pause=1)

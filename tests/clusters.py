@@ -84,7 +84,10 @@ def is_loopback(address: str) -> bool:
 
 
 class RayCluster:
-    """A head and further nodes, each a `ray start --block`: its processes are known, and end with it."""
+    """A head and further nodes, each a `ray start --block`: its processes are known, and end with it.
+
+    Each has a cache folder of its own, and so its own working copies of storage elsewhere.
+    """
 
     def __init__(self, folder: Path, cpus: int = 1, **options: object) -> None:
         """Starts the head in `folder`, with token authentication, and these options of `ray start`."""
@@ -130,7 +133,8 @@ class RayCluster:
             ports = [f"--{name}={port}" for name, port in zip(AGENTS, agents, strict=True)]
             ports.append(f"--metrics-export-port={metrics}")
             command = ("start", "--include-log-monitor=false", *arguments, *named, *common, *ports)
-            node = Command(*command, folder=self.folder / "nodes", code=RAY, environment=self.environment)
+            own = {"XDG_CACHE_HOME": str(self.folder / "caches" / str(before))}
+            node = Command(*command, folder=self.folder / "nodes", code=RAY, environment={**self.environment, **own})
             try:
                 wait_for(lambda: len(self.alive()) > before, WAIT, pause=1)
             except TimeoutError:

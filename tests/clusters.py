@@ -16,22 +16,12 @@ from processes import Command, Process, alive, descendants, wait_for
 
 ROOT = Path(__file__).parents[1]
 
-RAY = """
-import sys, time
-from ray._private import node, services
+RAY = f"""
+import sys
+sys.path.append({str(Path(__file__).parent)!r})
+from patient_ray import be_patient
 from ray.scripts.scripts import main
-
-node.Node.start_ray_client_server = lambda self: None  # nobody here needs it, and it takes seconds
-
-def get_node(*told, ask=services.get_node):
-    for _ in range(240):
-        try:
-            return ask(*told)
-        except RuntimeError:
-            time.sleep(1)
-    return ask(*told)
-
-services.get_node = get_node  # else a node is given up after 30 s, which a busy machine may need
+be_patient()
 sys.argv[0] = "ray"
 main()
 """
@@ -39,12 +29,11 @@ main()
 PATIENCE = 300.0
 """Seconds for anything that must come: a node takes 5 s on a quiet machine, and a minute on a busy one."""
 
-
 WAIT, ATTEMPTS = 200.0, 3
 """Seconds that a node gets to join, and how often: another process may have taken one of its ports meanwhile."""
 
 AGENTS = ("dashboard-agent-grpc-port", "dashboard-agent-listen-port", "runtime-env-agent-port")
-"""Ports that a node need not wait for if it is told them: Ray 2.60 gives its agents 15 s to choose, and then aborts."""
+"""Ports that a node is told, as it does not wait long for its agents to choose them."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -86,7 +75,8 @@ def is_loopback(address: str) -> bool:
 class RayCluster:
     """A head and further nodes, each a `ray start --block`: its processes are known, and end with it.
 
-    Each has a cache folder of its own, and so its own working copies of storage elsewhere.
+    Each has folders of its own: a cache, and so working copies of storage elsewhere, and Ray's, as in a common one each
+    node would unpack a job's working directory over that in which the driver is.
     """
 
     def __init__(self, folder: Path, cpus: int = 1, **options: object) -> None:
@@ -111,7 +101,7 @@ class RayCluster:
         self.metrics_port = 0
         self.nodes: list[Command] = []
         ports = [f"--port={port}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
-        head = ["--head", *ports, "--dashboard-host=127.0.0.1", f"--temp-dir={self.sessions}"]
+        head = ["--head", *ports, "--dashboard-host=127.0.0.1"]
         try:
             self._start(head, cpus, options)
         except BaseException:
@@ -132,6 +122,7 @@ class RayCluster:
             self.metrics_port = self.metrics_port if self.nodes else metrics
             ports = [f"--{name}={port}" for name, port in zip(AGENTS, agents, strict=True)]
             ports.append(f"--metrics-export-port={metrics}")
+            ports.append(f"--temp-dir={self.sessions / str(before)}")
             command = ("start", "--include-log-monitor=false", *arguments, *named, *common, *ports)
             own = {"XDG_CACHE_HOME": str(self.folder / "caches" / str(before))}
             node = Command(*command, folder=self.folder / "nodes", code=RAY, environment={**self.environment, **own})

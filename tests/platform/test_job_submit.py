@@ -57,7 +57,7 @@ def test_the_run_attaches_to_the_cluster_that_it_runs_in(submitted, cluster):
     drivers = [job for job in cluster.ask("/api/jobs/") if job["type"] == "SUBMISSION"]
     assert [job["status"] for job in drivers] == ["SUCCEEDED"]
     assert drivers[0]["driver_info"]["id"], "the job's driver is one of this cluster's"
-    (session,) = [path for path in cluster.sessions.glob("session_*") if path.name != "session_latest"]
+    (session,) = [path for path in (cluster.sessions / "0").glob("session_*") if path.name != "session_latest"]
     assert (session / "runtime_resources" / "working_dir_files").is_dir()
 
 

@@ -105,8 +105,6 @@ def start(raylets: int, folder: Path) -> Any:
 
 def drive(raylets: int, plan: Plan, root: Path) -> dict[str, Any]:
     """Seconds a run of the driver, of what it does for ledger and MLflow, and until MLflow has shown the last run."""
-    from crossarch.platform.run.tune_driver import drive as drive_queue  # needs Ray, whose environment `start` sets
-
     site = Site(root=root, tracking=default_tracking_uri(root))
     invocation = begin(study="scale", command="scale", members=plan.members)
     view, clock = Writer(site.tracking), Clock()
@@ -115,6 +113,8 @@ def drive(raylets: int, plan: Plan, root: Path) -> dict[str, Any]:
     cluster = start(raylets, root)
     started = time.perf_counter()
     try:
+        from crossarch.platform.run.tune_driver import drive as drive_queue  # Ray, whose environment `start` sets
+
         with connected(cluster.address) as nodes:
             view.open("scale", "", invocation, earlier=[], results={})
             queue = ReadyQueue(plan.tasks)
@@ -148,7 +148,7 @@ def sizes(root: Path) -> dict[str, float]:
     merged = time.perf_counter()
     ledger.read()
     again = time.perf_counter()
-    (whole,) = (path.stat().st_size for path in (root / "ledger" / "runs").glob("*.parquet"))
+    (whole,) = [path.stat().st_size for path in (root / "ledger" / "runs").glob("*.parquet")]
     shown = sum(path.stat().st_size for path in root.glob("mlflow.db*"))
     return {
         "files": len(files) / runs,

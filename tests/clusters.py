@@ -82,6 +82,7 @@ class RayCluster:
     def __init__(self, folder: Path, cpus: int = 1, **options: object) -> None:
         """Starts the head in `folder`, with token authentication, and these options of `ray start`."""
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
         token.chmod(0o600)

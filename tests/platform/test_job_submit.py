@@ -66,7 +66,7 @@ def test_the_ledger_is_complete_and_can_be_fetched(recorded, cluster):
 
     assert {result.outcome for result in recorded.values()} == {"finished"}
     assert len(recorded) == RUNS
-    assert len(crossarch.load_results(cluster.folder / "storage")) == RUNS
+    assert len(crossarch.load_results("quickstart-smoke", storage=cluster.folder / "storage")) == RUNS
 
 
 def test_the_report_is_made_where_the_storage_is_seen(recorded, cluster):

@@ -16,22 +16,12 @@ from processes import Command, Process, alive, descendants, wait_for
 
 ROOT = Path(__file__).parents[1]
 
-RAY = """
-import sys, time
-from ray._private import node, services
+RAY = f"""
+import sys
+sys.path.append({str(Path(__file__).parent)!r})
+from patient_ray import be_patient
 from ray.scripts.scripts import main
-
-node.Node.start_ray_client_server = lambda self: None  # nobody here needs it, and it takes seconds
-
-def get_node(*told, ask=services.get_node):
-    for _ in range(240):
-        try:
-            return ask(*told)
-        except RuntimeError:
-            time.sleep(1)
-    return ask(*told)
-
-services.get_node = get_node  # else a node is given up after 30 s, which a busy machine may need
+be_patient()
 sys.argv[0] = "ray"
 main()
 """
@@ -39,9 +29,11 @@ main()
 PATIENCE = 300.0
 """Seconds for anything that must come: a node takes 5 s on a quiet machine, and a minute on a busy one."""
 
-
 WAIT, ATTEMPTS = 200.0, 3
-"""Seconds that a node gets to join, and how often: Ray gives its agents 15 s, and whatever comes late is lost."""
+"""Seconds that a node gets to join, and how often: another process may have taken one of its ports meanwhile."""
+
+AGENTS = ("dashboard-agent-grpc-port", "dashboard-agent-listen-port", "runtime-env-agent-port")
+"""Ports that a node is told, as it does not wait long for its agents to choose them."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -81,11 +73,16 @@ def is_loopback(address: str) -> bool:
 
 
 class RayCluster:
-    """A head and further nodes, each a `ray start --block`: its processes are known, and end with it."""
+    """A head and further nodes, each a `ray start --block`: its processes are known, and end with it.
 
-    def __init__(self, folder: Path, cpus: int = 1) -> None:
-        """Starts the head in `folder`, with token authentication. Returns once it takes jobs."""
+    Each has folders of its own: a cache, and so working copies of storage elsewhere, and Ray's, as in a common one each
+    node would unpack a job's working directory over that in which the driver is.
+    """
+
+    def __init__(self, folder: Path, cpus: int = 1, **options: object) -> None:
+        """Starts the head in `folder`, with token authentication, and these options of `ray start`."""
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
         token.chmod(0o600)
@@ -105,28 +102,31 @@ class RayCluster:
         self.metrics_port = 0
         self.nodes: list[Command] = []
         ports = [f"--port={port}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
-        head = ["--head", *ports, "--dashboard-host=127.0.0.1", f"--temp-dir={self.sessions}"]
+        head = ["--head", *ports, "--dashboard-host=127.0.0.1"]
         try:
-            self._start(head, cpus=cpus)
+            self._start(head, cpus, options)
         except BaseException:
             self.end()
             raise
 
     def add(self, cpus: int = 1, **options: object) -> Command:
         """A further node, with these options of `ray start`."""
-        named = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        return self._start([f"--address={self.address}", *named], cpus=cpus)
+        return self._start([f"--address={self.address}"], cpus, options)
 
-    def _start(self, arguments: list[str], cpus: int) -> Command:
+    def _start(self, arguments: list[str], cpus: int, options: Mapping[str, object]) -> Command:
         """Starts a node, and returns once the head knows it."""
+        named = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         before, host = len(self.nodes), f"127.0.0.{len(self.nodes) + 2}"  # 127.0.0.1 it takes for the host's address
         common = ("--block", f"--node-ip-address={host}", f"--num-cpus={cpus}", "--object-store-memory=80000000")
         for attempt in range(1, ATTEMPTS + 1):
-            agent, metrics = free_ports(2)
+            metrics, *agents = free_ports(1 + len(AGENTS))
             self.metrics_port = self.metrics_port if self.nodes else metrics
-            ports = (f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}")
-            command = ("start", "--include-log-monitor=false", *arguments, *common, *ports)
-            node = Command(*command, folder=self.folder / "nodes", code=RAY, environment=self.environment)
+            ports = [f"--{name}={port}" for name, port in zip(AGENTS, agents, strict=True)]
+            ports.append(f"--metrics-export-port={metrics}")
+            ports.append(f"--temp-dir={self.sessions / str(before)}")
+            command = ("start", "--include-log-monitor=false", *arguments, *named, *common, *ports)
+            own = {"XDG_CACHE_HOME": str(self.folder / "caches" / str(before))}
+            node = Command(*command, folder=self.folder / "nodes", code=RAY, environment={**self.environment, **own})
             try:
                 wait_for(lambda: len(self.alive()) > before, WAIT, pause=1)
             except TimeoutError:

@@ -1,5 +1,6 @@
-"""A PostgreSQL on the loopback interface, of Debian's binaries, with a folder and a port of its own."""
+"""A PostgreSQL on the loopback interface, of Debian's binaries, with a folder and a port of its own; MLflow on it."""
 
+import http.client
 import os
 import pwd
 import secrets
@@ -7,13 +8,20 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from clusters import free_ports
-from processes import alive, look_up, wait_for
+from processes import Command, alive, look_up, wait_for
 
 PATIENCE = 120.0
 """Seconds."""
+
+MLFLOW = "import sys; from mlflow.cli import cli; sys.argv[0] = 'mlflow'; cli()"
+
+MLFLOW_PATIENCE = 300.0
+"""Seconds: MLflow starts several processes, each of which imports all of it."""
 
 
 def binaries() -> Path | None:
@@ -46,12 +54,12 @@ class Postgres:
                 assert place.stat().st_mode & 0o001 or place == self.folder, f"{self._user} cannot enter {place}"
             shutil.chown(self.folder, self._user)
         (port,) = free_ports(1)
-        self._password = secrets.token_hex(16)
+        self.password = secrets.token_hex(16)
         secret = self.folder / "password"
-        secret.write_text(self._password)
+        secret.write_text(self.password)
         if self._user:
             shutil.chown(secret, self._user)
-        self._address = f"crossarch:{self._password}@127.0.0.1:{port}/postgres"
+        self._address = f"crossarch:{self.password}@127.0.0.1:{port}/postgres"
         self.uri = f"postgresql+psycopg2://{self._address}"
         data = self.folder / "data"
         create = [programs / "initdb", "-D", data, "-U", "crossarch", "--auth=scram-sha-256", f"--pwfile={secret}"]
@@ -112,6 +120,40 @@ class Postgres:
                 self.process.wait()
         assert server is None or not alive(server)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def mlflow_server(database: Postgres, folder: Path) -> Iterator[str]:
+    """The address of `mlflow server --serve-artifacts` on this database, its artifacts below `folder`."""
+    (port,) = free_ports(1)
+    command = Command(
+        *("server", "--host", "127.0.0.1", "--port", port, "--workers", 2, "--serve-artifacts"),
+        *("--artifacts-destination", folder / "artifacts"),
+        folder=folder,
+        code=MLFLOW,
+        environment={
+            "MLFLOW_BACKEND_STORE_URI": database.uri,  # with a password, which is nothing for the arguments
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
+    )
+
+    def answers() -> bool:
+        assert command.process.poll() is None, command.err
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    try:
+        wait_for(answers, MLFLOW_PATIENCE, pause=0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        command.end()
 
 
 def _unprivileged() -> str | None:

@@ -1,15 +1,12 @@
 """MLflow as a team has it: a server on PostgreSQL that keeps the artifacts, too, and several drivers at once."""
 
-import http.client
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from clusters import free_ports
-from postgres import Postgres, why_not
-from processes import Command, wait_for
+from postgres import MLFLOW_PATIENCE, Postgres, mlflow_server, why_not
 
 from crossarch.platform.record.invocations import Invocation
 from crossarch.platform.record.mlflow import View
@@ -27,11 +24,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"),
 ]
 
-PATIENCE = 300.0
-"""Seconds: MLflow starts several processes, each of which imports all of it."""
-
-SERVER = "import sys; from mlflow.cli import cli; sys.argv[0] = 'mlflow'; cli()"
-
 
 @pytest.fixture(scope="module")
 def database():
@@ -43,36 +35,8 @@ def database():
 @pytest.fixture(scope="module")
 def server(database, tmp_path_factory):
     """The address of `mlflow server --serve-artifacts`."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    (port,) = free_ports(1)
-    command = Command(
-        *("server", "--host", "127.0.0.1", "--port", port, "--workers", 2, "--serve-artifacts"),
-        *("--artifacts-destination", folder / "artifacts"),
-        folder=folder,
-        code=SERVER,
-        environment={
-            "MLFLOW_BACKEND_STORE_URI": database.uri,  # with a password, which is nothing for the arguments
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        },
-    )
-
-    def answers() -> bool:
-        assert command.process.poll() is None, command.err
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    try:
-        wait_for(answers, PATIENCE, pause=0.5)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        command.end()
+    with mlflow_server(database, tmp_path_factory.mktemp("mlflow")) as address:
+        yield address
 
 
 def drive(address: str, invocation: Invocation, results: list[RunResult]) -> tuple[int, str | None]:
@@ -85,7 +49,7 @@ def drive(address: str, invocation: Invocation, results: list[RunResult]) -> tup
         for point in result.curve:
             writer.point(result.run_id, point)
         writer.done(result)
-    return writer.close(PATIENCE), writer.last_error
+    return writer.close(MLFLOW_PATIENCE), writer.last_error
 
 
 @pytest.fixture
@@ -102,7 +66,7 @@ def parts(configs, result_of, invocation_of):
 def test_several_drivers_at_once_lock_nobody_out(server, database, parts, configs):
     with ProcessPoolExecutor(len(parts), mp_context=multiprocessing.get_context("spawn")) as drivers:
         started = [drivers.submit(drive, server, *each) for each in parts]
-        assert [each.result(PATIENCE) for each in started] == [(0, None)] * len(parts)
+        assert [each.result(MLFLOW_PATIENCE) for each in started] == [(0, None)] * len(parts)
     for complaint in ("deadlock", "could not serialize", "connection slots"):
         assert complaint not in database.log()
     client = connect(server)

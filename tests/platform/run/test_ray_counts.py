@@ -3,25 +3,20 @@
 import json
 
 import pytest
+from clusters import PATIENCE, RayCluster
 from processes import Command
 
 pytestmark = pytest.mark.cluster
-
-PATIENCE = 300
-"""Seconds, most of them Ray's on a busy machine."""
 
 SHARES = (1, 2, 3, 6, 7, 9)
 
 SELECTORS = {"a": True, "b": False, "!a": False, "!b": True, "in(a,b)": True, "in(b,c)": False, "!in(b,c)": True}
 
 CODE = f"""
-import json, os
-from crossarch.platform.run.cluster import LOOPBACK
+import json, sys
 from crossarch.platform.run.demand import Demand, Node, gpu_share, selects
-os.environ.update(LOOPBACK)
 import ray
-devices = {{"num_cpus": 16, "num_gpus": 1, "labels": {{"zone": "a"}}}}
-ray.init("local", **devices, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+ray.init(sys.argv[1], log_to_driver=False)
 
 def granted(demand, most, seconds):
     "How many of so many groups Ray gives a place, within so many seconds of the last one that it gave one."
@@ -45,12 +40,15 @@ print(json.dumps(told))
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    command = Command(folder=tmp_path_factory.mktemp("ray"), code=CODE)
+    folder = tmp_path_factory.mktemp("ray")
+    cluster = RayCluster(folder, cpus=16, num_gpus=1, labels="zone=a")
+    command = Command(cluster.address, folder=folder, code=CODE, environment=cluster.environment)
     try:
         assert command.wait(PATIENCE) == 0, command.err
         return json.loads(command.out.splitlines()[-1])
     finally:
         command.end()
+        cluster.end()
 
 
 @pytest.mark.parametrize("k", SHARES)

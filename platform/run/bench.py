@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import pyarrow as pa
 from rich.console import Console
 
 from crossarch.platform.record.invocations import begin
-from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.ledger import RUNS, Ledger
 from crossarch.platform.record.mlflow_store import default_tracking_uri
 from crossarch.platform.record.mlflow_writer import Writer
+from crossarch.platform.record.parquet import write_table
+from crossarch.platform.record.schema import SCHEMA, SCHEMA_VERSION, to_row
 from crossarch.platform.report.publish import write_report
 from crossarch.platform.run.cluster import connected
 from crossarch.platform.run.listeners import LedgerListener, Listener, MlflowListener
@@ -61,14 +64,14 @@ def measure(driven: int, reported: int, console: Console) -> dict[str, Any]:
 
 def _drive(study: Study, root: Path) -> dict[str, float]:
     """Milliseconds a run of all together, and of what the driver spends in the ledger and in handing on to MLflow."""
-    from crossarch.platform.run.tune_driver import drive  # needs Ray
-
     site = Site(root=root, tracking=default_tracking_uri(root))
     plan = make_plan(study.expand(), {}, root / "weights")
     invocation = begin(study=study.name, question=study.question, command="bench platform", members=plan.members)
     ledger, view = Ledger(root), Writer(site.tracking)
     timed = [Stopwatch(LedgerListener(ledger, root)), Stopwatch(MlflowListener(view))]
     with connected(None) as cluster:
+        from crossarch.platform.run.tune_driver import drive  # needs Ray, which reads its environment when imported
+
         begun = time.perf_counter()
         view.open(study.name, study.question, invocation, earlier=[], results={})
         drive(ReadyQueue(plan.tasks), cast("list[Listener]", timed), cluster, site, invocation.id, nothing)
@@ -87,10 +90,8 @@ def _drive(study: Study, root: Path) -> dict[str, float]:
 
 def _report(study: Study, root: Path, console: Console) -> dict[str, float]:
     """Seconds for the report of a study whose runs are all finished, and for `run` on it, MLflow level already."""
-    ledger = Ledger(root)
-    for plan in study.expand():
-        ledger.write(untrained(plan.config))
-    ledger.compact()
+    rows = [to_row(untrained(plan.config)) for plan in study.expand()]
+    write_table(root / RUNS / "compact-bench.parquet", pa.Table.from_pylist(rows, schema=SCHEMA), SCHEMA_VERSION)
     begun = time.perf_counter()
     write_report(study, study.seeds, root, root / "report", anew=True)
     reported = time.perf_counter()

@@ -38,7 +38,7 @@ def _config_hash(config: RunConfig, version: int, digest: str | None) -> str:
 
 
 def canonical(value: Any) -> Any:
-    """Equal numbers alike, whether written as 1 or 1.0, 0.0 or -0.0; no Nones, so that a new optional setting changes no hash."""
+    """Equal numbers alike (1 and 1.0, 0.0 and -0.0); no Nones, so that a new optional setting changes no hash."""
     if isinstance(value, dict):
         return {name: canonical(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, tuple | list):

@@ -87,7 +87,8 @@ def _is_finite(value: float) -> bool:
 
 def check_kind(field: dataclasses.Field[Any], value: Any) -> None:
     """Raises ValueError where `value` is a list and the field is not, or the other way round, or of another kind."""
-    kind = _kind(field.type)
+    annotation: Any = field.type
+    kind = _kind(annotation)
     if kind.is_list != isinstance(value, tuple):
         raise ValueError(f"{field.name} = {value!r} is not {'a list' if kind.is_list else 'a single value'}")
     if kind.is_list and None in value:

@@ -20,7 +20,10 @@ def bench(
     architectures: Annotated[str, typer.Option(metavar="NAME,...", help="Networks.")] = "convnet,resnet18",
     ipc: Annotated[str, typer.Option(metavar="NUMBER,...", help="Images a class.")] = "1,10,50",
     width: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Of all networks.")] = 1.0,
-    epochs: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Timed epochs of a turn.")] = 8,
+    epochs: Annotated[
+        int | None,
+        typer.Option(parser=whole_number, metavar="NUMBER", help="Of a turn; else as far as engines look ahead."),
+    ] = None,
     repeats: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Turns of every loop.")] = 15,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Small networks, few turns: checks results, not times.")
@@ -33,7 +36,7 @@ def bench(
         return
     from crossarch.platform.report.bench import render_bench, timed_runs
     from crossarch.platform.report.overhead import export_timed
-    from crossarch.trainables.analysis.bench import measure
+    from crossarch.trainables.analysis.bench import diverged, measure
     from crossarch.trainables.analysis.overhead import FEWEST_REPEATS, write
     from crossarch.trainables.batch import find_device
 
@@ -58,9 +61,9 @@ def bench(
     if out:
         write(document, out)
     console().print(render_bench(document))
-    lost = [f"{each['network']}, {each['loop']}" for each in document["runs"] if not each["loss_is_finite"]]
-    if lost:
-        raise BadInputError(f"the loss is not finite: {'; '.join(lost)}")
+    if lost := diverged(document):
+        console().print(f"The loss is not finite: {'; '.join(lost)}.", style="red")
+        raise typer.Exit(1)
 
 
 @bench_app.command()
@@ -85,5 +88,5 @@ def platform(
             console().print(
                 f"{name.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}"
             )
-    if document["lost"]:
+    if document["lost"] or document["not_finished"]:
         raise typer.Exit(1)

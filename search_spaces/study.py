@@ -57,6 +57,11 @@ class Planned:
     distillation: DistillConfig | None = None
     """How the study makes the set that it is trained on, where it does so itself."""
 
+    def reseeded(self, seed: int) -> "Planned":
+        """The run of another seed, its teacher too."""
+        teacher = self.teacher and self.teacher.reseeded(seed)
+        return dataclasses.replace(self, config=self.config.reseeded(seed), teacher=teacher)
+
     @property
     def is_bound(self) -> bool:
         """Whether its data are known: a distilled set that no store has is a name without contents."""
@@ -150,9 +155,10 @@ class Study:
 
     def expand(self, seeds: tuple[int, ...] | None = None) -> Iterator[Planned]:
         """Every run, arm by arm, cell by cell, seed by seed; cells to which an arm does not apply are absent."""
+        seeds = seeds or self.seeds
         for arm, cell in self.places():
-            for seed in seeds or self.seeds:
-                yield self.planned(arm, cell, seed)
+            planned = self.planned(arm, cell, seeds[0])
+            yield from (planned.reseeded(seed) for seed in seeds)
 
     def check_size(self, seeds: tuple[int, ...] | None = None) -> None:
         """Raises ValueError where the study expands past `most_runs`, teachers that are no cell not counted."""

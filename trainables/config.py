@@ -158,7 +158,12 @@ class RunConfig(Settings):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested values, ready for JSON."""
-        return dataclasses.asdict(self)
+        return _plain(self)
+
+    def reseeded(self, seed: int) -> Self:
+        """A copy with another seed, its teacher's too. Raises ValueError for a seed that is not allowed."""
+        kd = self.kd and dataclasses.replace(self.kd, teacher=self.kd.teacher.reseeded(seed))
+        return dataclasses.replace(self, seed=seed, kd=kd)
 
 
 PARTS: dict[str, type[Settings]] = {
@@ -174,14 +179,19 @@ PARTS: dict[str, type[Settings]] = {
 }
 
 
+def _plain(settings: Settings) -> dict[str, Any]:
+    values = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+    return {name: _plain(value) if isinstance(value, Settings) else value for name, value in values.items()}
+
+
 def from_dict(values: Mapping[str, Any]) -> RunConfig:
     """The inverse of `RunConfig.to_dict`. Raises ValueError for unknown or missing names and for bad values."""
     return _build(RunConfig, values, "")
 
 
 def _build(part: type[Part], values: Mapping[str, Any], where: str) -> Part:
-    fields = {field.name: field for field in dataclasses.fields(part)}
-    unknown = sorted(set(values) - set(fields))
+    fields = part.__dataclass_fields__
+    unknown = sorted(values.keys() - fields.keys())
     if unknown:
         raise ValueError(f"{where}{unknown[0]} is unknown; known here: {', '.join(sorted(fields))}")
     missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in values]

@@ -1,5 +1,6 @@
 """A run's identity: the hash of all that can change its result, and its seed."""
 
+import functools
 import hashlib
 import json
 from typing import Any
@@ -17,6 +18,11 @@ def config_hash(config: RunConfig) -> str:
     That is the configuration, the data's digests, the teacher's own hash and METHOD_VERSION. A distilled set is known
     by its digest, whatever its name in a store.
     """
+    return _config_hash(config, METHOD_VERSION, DATASETS[config.data.dataset].digest)
+
+
+@functools.lru_cache(maxsize=16384)
+def _config_hash(config: RunConfig, version: int, digest: str | None) -> str:
     values = config.to_dict()
     del values["seed"]
     if config.data.sha256 is not None:
@@ -24,20 +30,20 @@ def config_hash(config: RunConfig) -> str:
     if config.kd is not None:
         values["kd"]["teacher"] = config_hash(config.kd.teacher)
     identity = {
-        "method_version": METHOD_VERSION,
-        "data_digest": DATASETS[config.data.dataset].digest,
+        "method_version": version,
+        "data_digest": digest,
         "config": canonical(values),
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def canonical(value: Any) -> Any:
-    """Equal numbers alike, whether written as 1 or as 1.0; no Nones, so that a new optional setting changes no hash."""
+    """Equal numbers alike (1 and 1.0, 0.0 and -0.0); no Nones, so that a new optional setting changes no hash."""
     if isinstance(value, dict):
         return {name: canonical(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, tuple | list):
         return [canonical(inner) for inner in value]
-    return float(value) if isinstance(value, int) else value
+    return value + 0.0 if isinstance(value, int | float) else value
 
 
 def run_id(config: RunConfig) -> str:

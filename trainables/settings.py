@@ -1,12 +1,13 @@
 """Documented, bounded fields, of which every part of a configuration is made."""
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING
 from types import UnionType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 
 def setting(
@@ -86,21 +87,41 @@ def _is_finite(value: float) -> bool:
 
 def check_kind(field: dataclasses.Field[Any], value: Any) -> None:
     """Raises ValueError where `value` is a list and the field is not, or the other way round, or of another kind."""
-    kinds = set(typing.get_args(field.type)) - {type(None)} if isinstance(field.type, UnionType) else {field.type}
-    lists = [kind for kind in kinds if typing.get_origin(kind) is tuple]
-    if bool(lists) != isinstance(value, tuple):
-        raise ValueError(f"{field.name} = {value!r} is not {'a list' if lists else 'a single value'}")
-    if None in (value if lists else ()):
+    annotation: Any = field.type
+    kind = _kind(annotation)
+    if kind.is_list != isinstance(value, tuple):
+        raise ValueError(f"{field.name} = {value!r} is not {'a list' if kind.is_list else 'a single value'}")
+    if kind.is_list and None in value:
         raise ValueError(f"{field.name} = {value!r} has an empty entry")
-    single = value if lists else (value,)
-    if bool in kinds and not isinstance(value, bool):
+    single = value if kind.is_list else (value,)
+    if kind.is_flag and not isinstance(value, bool):
         raise ValueError(f"{field.name} = {value!r} is neither true nor false")
-    text = str in kinds or any(str in typing.get_args(kind) for kind in lists)
-    if text and any(not isinstance(item, str) for item in single):
-        raise ValueError(f"{field.name} = {value!r} is not {'a list of names' if lists else 'a name'}")
-    whole = int in kinds or any(int in typing.get_args(kind) for kind in lists)
-    if whole and any(not isinstance(item, int) for item in single):
-        raise ValueError(f"{field.name} = {value!r} is not {'a list of whole numbers' if lists else 'a whole number'}")
+    if kind.is_text and any(not isinstance(item, str) for item in single):
+        raise ValueError(f"{field.name} = {value!r} is not {'a list of names' if kind.is_list else 'a name'}")
+    if kind.is_whole and any(not isinstance(item, int) for item in single):
+        raise ValueError(
+            f"{field.name} = {value!r} is not {'a list of whole numbers' if kind.is_list else 'a whole number'}"
+        )
+
+
+class _Kind(NamedTuple):
+    """What a field's annotation allows, beside None."""
+
+    is_list: bool
+    is_flag: bool
+    is_text: bool
+    is_whole: bool
+
+
+@functools.cache
+def _kind(annotation: Any) -> _Kind:
+    kinds = set(typing.get_args(annotation)) - {type(None)} if isinstance(annotation, UnionType) else {annotation}
+    lists = [kind for kind in kinds if typing.get_origin(kind) is tuple]
+
+    def holds(kind: type) -> bool:
+        return kind in kinds or any(kind in typing.get_args(each) for each in lists)
+
+    return _Kind(is_list=bool(lists), is_flag=bool in kinds, is_text=holds(str), is_whole=holds(int))
 
 
 def allowed_range(rules: Mapping[str, Any]) -> str:

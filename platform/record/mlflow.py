@@ -211,7 +211,8 @@ class Experiment:
     ) -> None:
         """Logs what is not there, tags last: only what is shown completely carries its digest.
 
-        The client splits it into requests of at most 1,000 values.
+        The client splits it into requests of at most 1,000 values, 100 of them parameters or tags. Where one is enough,
+        tags go in it, too: MLflow stores them after the rest.
         """
         from mlflow.entities import Metric, Param, RunTag
 
@@ -220,13 +221,16 @@ class Experiment:
         new_params = {name: value for name, value in params.items() if name not in shown.params}
         new_tags = {name: value for name, value in tags.items() if shown.tags.get(name) != value}
         shown.points = None  # until all is known to have arrived
-        self._client.log_batch(
-            shown.id,
-            metrics=[Metric(metric.name, metric.value, metric.timestamp, metric.step) for metric in new_metrics],
-            params=[Param(*pair) for pair in new_params.items()],
-            synchronous=True,
+        values = {
+            "metrics": [Metric(metric.name, metric.value, metric.timestamp, metric.step) for metric in new_metrics],
+            "params": [Param(*pair) for pair in new_params.items()],
+        }
+        marks = {"tags": [RunTag(*pair) for pair in new_tags.items()]}
+        small = (
+            max(len(new_params), len(new_tags)) <= 100 and len(new_metrics) + len(new_params) + len(new_tags) <= 1000
         )
-        self._client.log_batch(shown.id, tags=[RunTag(*pair) for pair in new_tags.items()], synchronous=True)
+        for batch in (values | marks,) if small else (values, marks):
+            self._client.log_batch(shown.id, **batch, synchronous=True)
         shown.points = stored | {(metric.name, metric.step): metric.value for metric in new_metrics}
         shown.metrics = {*shown.metrics, *(metric.name for metric in new_metrics)}
         shown.params = {*shown.params, *new_params}

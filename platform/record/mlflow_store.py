@@ -3,14 +3,16 @@
 Nothing here imports mlflow before `connect` is called, as that takes a second.
 """
 
+import functools
 import logging
 import os
 import re
 import socket
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crossarch.platform.record.parquet import locked
 
@@ -69,8 +71,23 @@ def connect(tracking_uri: str) -> "MlflowClient":
     database = sqlite_path(tracking_uri)
     if database is None:
         return MlflowClient(tracking_uri=tracking_uri)
+    _without_waiting_for_the_disk()
     with locked(database.with_name(f"{database.name}.lock")):
         return MlflowClient(tracking_uri=tracking_uri)
+
+
+@functools.cache
+def _without_waiting_for_the_disk() -> None:
+    """Lets SQLite, in this process, leave it to the system when its commits reach the disk: a run has a dozen of them.
+
+    A killed process costs nothing that way. Power that fails may cost the file, which is a view of the ledger.
+    """
+    from sqlalchemy import Engine, event
+
+    @event.listens_for(Engine, "connect")
+    def relax(connection: Any, record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ a new setting is a new column, and is null in the rows of files that are older t
 """
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -119,11 +120,16 @@ def from_row(row: Mapping[str, Any]) -> RunResult:
     Raises ValueError where the row's configuration is no longer allowed.
     """
     return RunResult(
-        config=from_dict(json.loads(row["config"])),
+        config=_config(row["config"]),
         environment=json.loads(row["environment"]),
         curve=tuple(Point(**_present(point)) for point in row["curve"]),
         **_present({field.name: row.get(field.name) for field in _RESULT}),
     )
+
+
+@functools.lru_cache(maxsize=16384)
+def _config(text: str) -> RunConfig:
+    return from_dict(json.loads(text))
 
 
 def _present(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,9 +41,10 @@ def render_bench(document: Mapping[str, Any]) -> RenderableType:
 def remarks(document: Mapping[str, Any]) -> str:
     """What the numbers of the table are, and of which machine."""
     facts, date = document["environment"], document["measured_at"][:10]
+    epochs = ", ".join(map(str, sorted({each["epochs"] for each in document["runs"]})))
     hardware = facts["cpu"] if facts["device"] == "cpu" else facts["device"]
     return (
         "Ratios are of steps a second to those of the field's loop with 4 workers and with 0: medians and 95 % "
-        f"intervals over n = {document['repeats']} turns of {document['epochs']} epochs, on random images. "
+        f"intervals over n = {document['repeats']} turns of {epochs} epochs, on random images. "
         f"{hardware}, one thread, torch {facts['torch']}, {date}, commit {facts['commit'] or 'unknown'}."
     )

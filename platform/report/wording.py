@@ -153,5 +153,6 @@ def title(axis: str) -> str:
 
 def one_line(text: str) -> str:
     """`text` without colour codes, control characters and line breaks."""
-    printable = (letter if letter.isprintable() else " " for letter in _ANSI.sub("", text))
-    return " ".join("".join(printable).split())
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in _ANSI.sub("", text))
+    return " ".join(text.split())

@@ -1,22 +1,27 @@
 """What the platform itself costs: runs that train nothing, through the real driver, ledger, MLflow and report."""
 
 import dataclasses
+import os
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import pyarrow as pa
 from rich.console import Console
 
 from crossarch.platform.record.invocations import begin
-from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.ledger import RUNS, Ledger
+from crossarch.platform.record.level import mark_level, study_digest
 from crossarch.platform.record.mlflow_store import default_tracking_uri
 from crossarch.platform.record.mlflow_writer import Writer
+from crossarch.platform.record.parquet import write_table
+from crossarch.platform.record.schema import SCHEMA, SCHEMA_VERSION, to_row
 from crossarch.platform.report.publish import write_report
 from crossarch.platform.run.cluster import connected
 from crossarch.platform.run.listeners import LedgerListener, Listener, MlflowListener
-from crossarch.platform.run.plan import make_plan
+from crossarch.platform.run.plan import Plan, make_plan
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.runner import VIEW_PATIENCE, run_study
 from crossarch.platform.run.site import Site
@@ -51,7 +56,12 @@ def measure(driven: int, reported: int, console: Console) -> dict[str, Any]:
 
     All in folders that are gone afterwards.
     """
-    document: dict[str, Any] = {"measured_at": now(), "environment": dict(describe("cpu")), "driven": driven}
+    document: dict[str, Any] = {
+        "measured_at": now(),
+        "environment": dict(describe("cpu")),
+        "load_average": os.getloadavg()[0],
+        "driven": driven,
+    }
     with tempfile.TemporaryDirectory() as folder:
         document |= _drive(made_up_study(driven), Path(folder))
     with tempfile.TemporaryDirectory() as folder:
@@ -61,14 +71,14 @@ def measure(driven: int, reported: int, console: Console) -> dict[str, Any]:
 
 def _drive(study: Study, root: Path) -> dict[str, float]:
     """Milliseconds a run of all together, and of what the driver spends in the ledger and in handing on to MLflow."""
-    from crossarch.platform.run.tune_driver import drive  # needs Ray
-
     site = Site(root=root, tracking=default_tracking_uri(root))
     plan = make_plan(study.expand(), {}, root / "weights")
     invocation = begin(study=study.name, question=study.question, command="bench platform", members=plan.members)
     ledger, view = Ledger(root), Writer(site.tracking)
     timed = [Stopwatch(LedgerListener(ledger, root)), Stopwatch(MlflowListener(view))]
     with connected(None) as cluster:
+        from crossarch.platform.run.tune_driver import drive  # needs Ray, which reads its environment when imported
+
         begun = time.perf_counter()
         view.open(study.name, study.question, invocation, earlier=[], results={})
         drive(ReadyQueue(plan.tasks), cast("list[Listener]", timed), cluster, site, invocation.id, nothing)
@@ -86,20 +96,43 @@ def _drive(study: Study, root: Path) -> dict[str, float]:
 
 
 def _report(study: Study, root: Path, console: Console) -> dict[str, float]:
-    """Seconds for the report of a study whose runs are all finished, and for `run` on it, MLflow level already."""
-    ledger = Ledger(root)
-    for plan in study.expand():
-        ledger.write(untrained(plan.config))
-    ledger.compact()
-    begun = time.perf_counter()
+    """Seconds for the report of a study whose runs are all finished, and for `run` on it, MLflow level already.
+
+    The processor's seconds stand beside them: what is left of them where other work keeps the machine busy.
+    """
+    site, plan = finished_study(study, root)
+    clocks = time.perf_counter, time.process_time
+    begun = [clock() for clock in clocks]
     write_report(study, study.seeds, root, root / "report", anew=True)
-    reported = time.perf_counter()
+    reported = [clock() for clock in clocks]
+    ending = run_study(study, study.seeds, site, console)
+    again = [clock() for clock in clocks]
+    seconds = {
+        f"{what}_{unit}": until - since
+        for what, earlier, later in (("report", begun, reported), ("run_again", reported, again))
+        for unit, since, until in zip(("seconds", "cpu_seconds"), earlier, later, strict=True)
+    }
+    return seconds | {"not_finished": len(plan.members) - ending.outcomes["finished"]}
+
+
+def finished_study(study: Study, root: Path) -> tuple[Site, Plan]:
+    """Fills the storage `root` as a study leaves it whose runs have all finished and been shown and merged.
+
+    MLflow's file is empty and only noted to be level: filling it is part of `_drive`.
+    """
     site = Site(root=root, tracking=default_tracking_uri(root))
-    run_study(study, study.seeds, site, console)
-    first = time.perf_counter()
-    run_study(study, study.seeds, site, console)
-    again = time.perf_counter()
-    return {"report_seconds": reported - begun, "sync_seconds": first - reported, "run_again_seconds": again - first}
+    planned = list(study.expand())
+    rows = [to_row(untrained(each.config)) for each in planned]
+    write_table(root / RUNS / "compact-bench.parquet", pa.Table.from_pylist(rows, schema=SCHEMA), SCHEMA_VERSION)
+    ledger = Ledger(root)
+    results = ledger.read()
+    plan = make_plan(planned, results, root / "weights")
+    ledger.write_invocation(
+        begin(study=study.name, question=study.question, command="bench platform", members=plan.members)
+    )
+    (root / "mlflow.db").touch()
+    mark_level(root, site.tracking, study.name, study_digest(ledger.invocations(study.name), results))
+    return site, plan
 
 
 class Stopwatch:

@@ -7,6 +7,7 @@ import math
 import typing
 
 import pytest
+from settings import SETTINGS
 
 from crossarch.search_spaces.arms import BASELINE, FULL, WITHOUT_DP_KD
 from crossarch.search_spaces.quickstart import QUICKSTART
@@ -222,3 +223,10 @@ def test_parts_are_frozen(part):
     made = {type(each): each for each in (vars(full()) | vars(full().kd)).values()} | {RunConfig: full()}
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(made[part], name, 1)
+
+
+@pytest.mark.parametrize("config", SETTINGS.values(), ids=SETTINGS.keys())
+def test_another_seed_is_the_teacher_s_too_and_all_else_stays(config: RunConfig) -> None:
+    assert config.reseeded(7) == config.replace({"seed": 7})
+    with pytest.raises(ValueError, match="seed = -1 is outside"):
+        config.reseeded(-1)

@@ -5,6 +5,8 @@
 `runs.json` is what `crossarch bench --export` writes; torch and lion-pytorch suffice. Images and labels are random.
 """
 
+import dataclasses
+import os
 import statistics
 import sys
 import time
@@ -23,7 +25,7 @@ from crossarch.trainables.batch import Parser, find_device
 from crossarch.trainables.checkpoint import Progress
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.engine import autocast, drawn_steps, prepared_steps, put_channels_last, take
+from crossarch.trainables.engine import AHEAD, autocast, drawn_steps, prepared_steps, put_channels_last, take
 from crossarch.trainables.environment import describe
 from crossarch.trainables.loop import Work, reference, step
 from crossarch.trainables.methods.drop_path import set_keep_rate
@@ -83,7 +85,7 @@ class Bench:
         return (time.perf_counter() - begun) / steps
 
     def train(self, epochs: int) -> None:
-        """So many epochs, all at the epoch of the lowest keep rate; the fast engines draw these ahead, no more."""
+        """So many epochs, all at that of the lowest keep rate; the fast engines draw no further ahead."""
         work, first = self.work, self.work.progress.epoch
         if self.loop in FIELD:
             for _ in range(epochs):
@@ -95,6 +97,7 @@ class Bench:
         else:
             precision = autocast(work.config, work.images.device)
             drawn = (each for _ in range(epochs) for each in drawn_steps(work, range(first, first + 1)))
+            drawn = (dataclasses.replace(each, closes=False) for each in drawn)
             for ready in prepared_steps(drawn, work.teacher, precision):
                 self.losses += take(work.config, work.progress, ready, precision)
 
@@ -102,7 +105,7 @@ class Bench:
 def measure(
     runs: Iterable[Timed],
     *,
-    epochs: int,
+    epochs: int | None = None,
     repeats: int,
     device: str = "cpu",
     loops: Sequence[str] = LOOPS,
@@ -110,22 +113,32 @@ def measure(
 ) -> dict[str, Any]:
     """Times every run by every loop: a document for JSON, with all that one must know to judge it.
 
-    `on_run` hears of each run before its turns. Raises ValueError for too few epochs or repeats.
+    A turn has `epochs`, or else `turn_epochs`. `on_run` hears of each run before its turns. Raises ValueError for too
+    few epochs or repeats.
     """
-    if epochs < 1 or repeats < FEWEST_REPEATS:
+    if (epochs is not None and epochs < 1) or repeats < FEWEST_REPEATS:
         raise ValueError(f"epochs = {epochs}, repeats = {repeats}: at least 1 and {FEWEST_REPEATS} are needed")
     started, rows = now(), list[dict[str, Any]]()
     for run in runs:
         on_run(f"{run.network}, {run.arm}")
-        rows += measure_run(run, epochs=epochs, repeats=repeats, device=device, loops=loops)
+        turn = epochs or turn_epochs(run.config)
+        rows += [
+            {"epochs": turn, **each}
+            for each in measure_run(run, epochs=turn, repeats=repeats, device=device, loops=loops)
+        ]
     return {
         "measured_at": started,
         "environment": dict(describe(device)),
+        "load_average": os.getloadavg()[0],
         "threads": 1,
-        "epochs": epochs,
         "repeats": repeats,
         "runs": rows,
     }
+
+
+def turn_epochs(config: RunConfig) -> int:
+    """Epochs of a turn in which the fast engines look as far ahead as in a run."""
+    return -(-AHEAD // (config.data.images_per_class * DATASETS[config.data.dataset].classes))
 
 
 def measure_run(run: Timed, *, epochs: int, repeats: int, device: str, loops: Sequence[str]) -> list[dict[str, Any]]:
@@ -220,6 +233,11 @@ def table(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
+def diverged(document: Mapping[str, Any]) -> list[str]:
+    """Network and loop of what ended in a loss that is not finite."""
+    return [f"{each['network']}, {each['loop']}" for each in document["runs"] if not each["loss_is_finite"]]
+
+
 def _gain(each: Mapping[str, Any], other: str) -> str:
     if other not in each["gain"] or other == each["loop"]:
         return ""
@@ -233,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", type=Path, help="JSON file: what `crossarch bench --export` writes")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    parser.add_argument("--epochs", type=int, default=8, help="timed epochs of a turn; default: 8")
+    parser.add_argument("--epochs", type=int, help="timed epochs of a turn; default: as far as engines look ahead")
     parser.add_argument("--repeats", type=int, default=15, help="turns; default: 15")
     options = parser.parse_args(arguments)
     try:
@@ -246,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write(document, options.out)
     for line in (HEADINGS, *table(document)):
         sys.stdout.write("\t".join(line) + "\n")
-    return 0
+    return 1 if diverged(document) else 0
 
 
 if __name__ == "__main__":

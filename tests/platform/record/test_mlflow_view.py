@@ -216,7 +216,7 @@ def test_levelling_that_was_cut_off_is_completed(view, tracking_uri, shown, resu
 
     def failing(*arguments, **options):
         calls.append(1)
-        if len(calls) > 8:
+        if len(calls) > 4:
             raise ConnectionResetError(104, "Connection reset by peer")
         return log_batch(*arguments, **options)
 

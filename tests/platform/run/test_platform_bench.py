@@ -1,0 +1,54 @@
+"""What `crossarch bench platform` times is the platform at work, complete, and nothing is trained."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.sync import sync_study
+from crossarch.platform.run import bench
+from crossarch.platform.run.runner import run_study
+
+
+def test_a_made_up_study_has_as_many_different_runs_as_asked() -> None:
+    assert len({bench.untrained(plan.config).run_id for plan in bench.made_up_study(7).expand()}) == 7
+
+
+def test_a_finished_study_is_complete_and_level(tmp_path: Path) -> None:
+    """Running it again finds all done, starts no Ray, and has nothing to tell MLflow."""
+    study = bench.made_up_study(5)
+    site, plan = bench.finished_study(study, tmp_path)
+
+    assert {result.outcome for result in Ledger(tmp_path).read().values()} == {"finished"}
+    assert len(plan.members) == len(plan.results) == 5
+    assert not plan.tasks
+    assert sync_study(Ledger(tmp_path), tmp_path, study.name, site.tracking) == 0
+    assert run_study(study, study.seeds, site, Console(quiet=True)).exit_status == 0
+    assert (tmp_path / "mlflow.db").stat().st_size == 0
+
+
+def test_a_stopwatch_passes_events_on_and_adds_their_time_up() -> None:
+    heard: list[object] = []
+
+    class Listening:
+        def done(self, *given: object) -> None:
+            heard.extend(given)
+
+    watch = bench.Stopwatch(Listening())  # type: ignore[arg-type]
+    watch.done("task", "result")
+    first = watch.seconds
+    watch.done("task", "result")
+
+    assert heard == ["task", "result"] * 2
+    assert 0 < first < watch.seconds
+
+
+@pytest.mark.cluster
+def test_runs_that_train_nothing_all_arrive() -> None:
+    document = bench.measure(4, 6, Console(quiet=True))
+
+    assert document["lost"] == document["not_finished"] == 0
+    assert all(document[name] > 0 for name in ("ms_whole", "ms_ledger", "report_seconds", "run_again_cpu_seconds"))
+    assert json.loads(json.dumps(document)) == document

@@ -108,6 +108,13 @@ class Command:
         """The processes of Tune's trials that live now."""
         return [process for process in self.leftovers() if process.name.startswith("ray::ImplicitFunc")]
 
+    def halt(self) -> list[Process]:
+        """Stops its trials where they are; it lives on without them. SIGCONT wakes them."""
+        halted = self.workers()
+        for worker in halted:
+            os.kill(worker.pid, signal.SIGSTOP)
+        return halted
+
     def interrupt(self) -> None:
         """Ctrl-C: a SIGINT for it and all in its process group."""
         os.killpg(self.process.pid, signal.SIGINT)

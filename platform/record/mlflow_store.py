@@ -27,6 +27,7 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """MLflow reads these whenever it needs them. Its own are 120 s and 7 retries over 4 minutes, a line for each run on
 the terminal, and reports of use to its makers. What the user has set stays."""

@@ -1,13 +1,15 @@
 """A study whose storage is S3: killed on one machine, told of on a second, done on a third: each run is there once."""
 
+import os
 import re
 import shutil
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from processes import Command, wait_for
+from processes import Command, alive, wait_for
 
 import crossarch as package
 from crossarch.platform.record.ledger import Ledger
@@ -70,12 +72,16 @@ def test_a_study_on_s3_is_killed_and_done_once(s3, on, tmp_path, ray_folder, cro
     first = on("one", *command)
     wait_for(lambda: len(rows(s3)) >= 2 or first.process.poll() is not None, PATIENCE)
     assert first.process.poll() is None, f"it has ended: {first.out} {first.err}"
+    halted = first.halt()
+    assert halted, "there is nothing left to kill"
     assert not [process for process in first.leftovers() if s3.secret in process.name], "a process' arguments"
     told = on("two", *command)
     assert told.wait(PATIENCE) == 2, told.err
     assert re.fullmatch(r"crossarch: study = 'quickstart-smoke' is being trained by process \d+ on .*\n", told.err)
-    assert len(rows(s3)) < RUNS, "there was nothing left to kill"
+    assert len(rows(s3)) < RUNS
     first.kill()
+    for worker in filter(alive, halted):
+        os.kill(worker.pid, signal.SIGCONT)
     wait_for(lambda: not first.workers(), PATIENCE)
     before = rows(s3)
     assert set(before.values()) == {1}

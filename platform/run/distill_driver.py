@@ -12,7 +12,7 @@ from ray.tune.experiment import Trial
 from crossarch.platform.run.cluster import Cluster
 from crossarch.platform.run.site import Site
 from crossarch.platform.run.trial import distil
-from crossarch.platform.run.tune_driver import RETRIES, Interrupt, NotSnapshotted, request
+from crossarch.platform.run.tune_driver import RETRIES, Interrupt, NotSnapshotted, keep_credentials, request
 from crossarch.trainables.distillers.config import DistillConfig
 from crossarch.trainables.distillers.contract import DistillPoint
 from crossarch.trainables.distillers.identity import distill_id
@@ -53,6 +53,7 @@ def drive(
 ) -> Ended:
     """Distils `config` into the store under `name`, on one of the cluster's devices."""
     interrupt, hearing = Interrupt(), Hearing(on_point)
+    keep_credentials()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     storage, trial = site.root / "ray", distill_id(config)
     tuner = tune.Tuner(

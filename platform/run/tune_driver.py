@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any, Self
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
@@ -163,6 +164,15 @@ class Events(NotSnapshotted, tune.Callback):
             listener.done(task, result)
 
 
+def keep_credentials() -> None:
+    """Keeps Tune from sending the driver's AWS_ variables to its workers in a runtime environment, which Ray logs.
+
+    Every node has credentials of its own.
+    """
+    names = class_cache.ENV_VARS_TO_PROPAGATE
+    names -= {name for name in names if name.startswith("AWS_")}
+
+
 def request(demand: Demand) -> tune.PlacementGroupFactory:
     """A run's demand, as Tune asks for it."""
     selectors: dict[str, Any] = {"bundle_label_selector": [dict(demand.labels)]} if demand.labels else {}
@@ -182,6 +192,7 @@ def drive(
     Tune's own files live under `ray/name` in the site's storage folder until the end.
     """
     interrupt = Interrupt()
+    keep_credentials()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that dies is tried again, or is in the ledger
     storage = site.root / "ray"
     tuner = tune.Tuner(

@@ -8,6 +8,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 from settings import PLAIN, STUDENT, TEACHER
 
@@ -15,7 +16,7 @@ from crossarch.platform.run.estimate import step_count
 from crossarch.platform.run.plan import Task, make_plan
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.site import Site
-from crossarch.platform.run.tune_driver import Events, Interrupt, QueueSearcher
+from crossarch.platform.run.tune_driver import Events, Interrupt, QueueSearcher, keep_credentials
 from crossarch.trainables.config import from_dict
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.result import Point
@@ -75,6 +76,16 @@ def study(planned, tmp_path):
         return Study(make_plan([planned(config) for config in configs], {}, tmp_path).tasks, tmp_path)
 
     return make
+
+
+def test_tune_sends_no_credentials_to_its_workers(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    asked = []
+    monkeypatch.setattr("ray.remote", lambda runtime_env: asked.append(runtime_env) or (lambda work: work))
+    keep_credentials()
+    class_cache._ActorClassCache().get(object)
+    assert asked
+    assert "secret" not in str(asked)
 
 
 def test_a_trial_is_told_all_that_it_needs(study, tmp_path):

@@ -1,6 +1,5 @@
 """A PostgreSQL on the loopback interface, of Debian's binaries, with a folder and a port of its own; MLflow on it."""
 
-import http.client
 import os
 import pwd
 import secrets
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clusters import free_ports
-from processes import Command, alive, look_up, wait_for
+from processes import Command, alive, is_healthy, look_up, wait_for
 
 PATIENCE = 120.0
 """Seconds."""
@@ -140,14 +139,7 @@ def mlflow_server(database: Postgres, folder: Path) -> Iterator[str]:
 
     def answers() -> bool:
         assert command.process.poll() is None, command.err
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return is_healthy(port)
 
     try:
         wait_for(answers, MLFLOW_PATIENCE, pause=0.5)

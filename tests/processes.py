@@ -1,5 +1,6 @@
 """Commands of ours as processes of their own, with all that they start; none of it outlives its test."""
 
+import http.client
 import os
 import signal
 import subprocess
@@ -64,6 +65,18 @@ def wait_for(what: Callable[[], Found | None], seconds: float, pause: float = 0.
             raise TimeoutError(f"not seen within {seconds:g} s: {what.__name__}")
         time.sleep(pause)
     return found
+
+
+def is_healthy(port: int) -> bool:
+    """Whether an MLflow server answers at that port of the loopback interface."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 class Command:

@@ -35,9 +35,9 @@ STRANGERS = {
 
 
 def _selects(selector, labels):
-    """Of a label selector with matchLabels alone, which is all that our policies use."""
+    """Whether a label selector takes `labels`. Raises ValueError for one of more than matchLabels."""
     if set(selector) - {"matchLabels"}:
-        raise NotImplementedError(f"selector {selector}: matchLabels alone is evaluated")
+        raise ValueError(f"selector {selector} has more than matchLabels, which alone our policies may use")
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
 
 

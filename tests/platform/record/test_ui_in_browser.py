@@ -1,13 +1,12 @@
 """`crossarch ui` in a real browser: its address opens on the study's runs, with the columns that matter."""
 
 import asyncio
-import http.client
 import socket
 import time
 
 import pytest
 from browser import CHROMIUM, browser
-from processes import Command, wait_for
+from processes import Command, is_healthy, wait_for
 
 from crossarch.platform.record.mlflow import View
 
@@ -35,22 +34,11 @@ def address(tracking_uri, tmp_path, configs, result_of, invocation_of, by_id):
         port = free.getsockname()[1]
     command = Command("ui", "--storage", tmp_path, "--port", port, folder=tmp_path / "ui")
     try:
-        wait_for(lambda: answers(port), PATIENCE, pause=0.5)
+        wait_for(lambda: is_healthy(port), PATIENCE, pause=0.5)
         (line,) = [line for line in command.out.splitlines() if line.startswith("quickstart: ")]
         yield line.removeprefix("quickstart: ")
     finally:
         command.end()
-
-
-def answers(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 async def seen(tab, expression):

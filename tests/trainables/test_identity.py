@@ -118,7 +118,7 @@ def test_a_number_is_the_same_however_it_is_spelt():
             assert config_hash(forced(full(), name, float(value))) == config_hash(full())
     assert config_hash(full().replace({"kd.temperature": 2})) == config_hash(full().replace({"kd.temperature": 2.0}))
     convnet = QUICKSTART.config(BASELINE, ("ConvNet",), 0).replace({"model.channels": [8, 16]})
-    assert config_hash(forced(convnet, "model.channels", [8.0, 16.0])) == config_hash(convnet)
+    assert config_hash(forced(convnet, "model.channels", (8.0, 16.0))) == config_hash(convnet)
 
 
 def test_neither_the_order_of_writing_nor_that_of_declaring_matters(monkeypatch):

@@ -255,6 +255,10 @@ def train(
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
     address: Address = None,
+    gpus_per_run: GpusPerRun = None,
+    resources: Resources = None,
+    labels: Labels = None,
+    grows_to: GrowsTo = None,
     data_root: DataRoot = None,
 ) -> None:
     """Train one run, and its teacher if it has one. It is quickstart's ConvNet on digits, changed as you say."""
@@ -265,7 +269,8 @@ def train(
         root = require_writable(storage)
         chosen = bound(single_run(arm, parse_changes(settings or [])).scaled(budget), root)
         check_study(chosen)
-    raise typer.Exit(_train(chosen, chosen.seeds, make_site(root, tracking, address, data_root)))
+    site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
+    raise typer.Exit(_train(chosen, chosen.seeds, site))
 
 
 for command in (compare, distill, ui, sync, clean, schedules, landscape, overhead):

@@ -8,9 +8,14 @@ from crossarch.platform.options import (
     DEFAULT_STORAGE,
     Address,
     DataRoot,
+    GpusPerRun,
+    GrowsTo,
+    Labels,
+    Resources,
     Storage,
     Tracking,
     console,
+    make_demand,
     make_site,
     whole_number,
 )
@@ -32,6 +37,10 @@ def distill(
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
     address: Address = None,
+    gpus_per_run: GpusPerRun = None,
+    resources: Resources = None,
+    labels: Labels = None,
+    grows_to: GrowsTo = None,
     data_root: DataRoot = None,
 ) -> None:
     """Distil a data set and put it into the store. Ctrl-C ends tidily; running again continues."""
@@ -49,7 +58,7 @@ def distill(
                 raise BadInputError(f"{key} = {given[key]!r}: give it as an option, --{key} or --ipc")
         config = distillation(distiller, dataset, {**given, **changes})
         chosen = check_name(name or f"{dataset}-{distiller}-ipc{ipc}")
-        site = make_site(root, tracking, address, data_root)
+        site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
     try:
         status = distil_into_store(config, chosen, site, console())
     except ConnectionError as error:

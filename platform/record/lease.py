@@ -3,7 +3,11 @@
 A driver keeps a small file in the storage, a lease, and writes it anew while it lives. That needs neither lock nor
 rename, so it holds on S3 as on a disk: a driver first writes its lease and then looks at the others'. Of two that start
 at once, at least one sees the other, and who sees another withdraws. All times are the storage's own, so that clocks
-need not agree. A driver that is killed keeps its lease until it runs out; on its own machine, no longer than it lives.
+need not agree.
+
+A driver that is killed leaves its lease, which on its own machine counts for nothing. Elsewhere nobody knows, so who
+finds the lease of another machine watches it. Where it is written again, its driver lives, which is known within one
+beat; where it is not, it runs out, and the watcher goes on: a retry on a new cluster needs nobody's help.
 """
 
 import json
@@ -12,7 +16,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -28,6 +32,8 @@ LASTS = 90
 """Seconds after it was last written that a lease counts."""
 BEAT = 20.0
 """Seconds between two writings."""
+GLANCE = 2.0
+"""Seconds between two looks at a lease that may run out."""
 ATTEMPTS = 3
 """Of drivers that start at once; each waits for a random time in between."""
 
@@ -35,6 +41,11 @@ ATTEMPTS = 3
 class Held(NamedTuple):
     """Another driver's lease."""
 
+    name: str
+    written: float
+    """The storage's instant."""
+    here: bool
+    """Whether its driver is on this machine, where it lives."""
     study: str
     host: str
     process: int
@@ -43,17 +54,33 @@ class Held(NamedTuple):
     shared: int
     """Runs that both would train."""
 
+    def lives(self, seen: float) -> bool:
+        """Whether the driver is known to live, where its lease was written at `seen` when it was first looked at."""
+        return self.here or self.written > seen
+
+    @property
+    def doubt(self) -> str:
+        """What is waited for, as a sentence."""
+        return (
+            f"Waiting for at most {self.left} s to see whether process {self.process} on {self.host}, which has "
+            f"{self.shared} of these runs in {self.study}, still lives."
+        )
+
     def __str__(self) -> str:
         return (
             f"study = {self.study!r} is being trained by process {self.process} on {self.host}, {self.shared} of these "
-            f"runs among its own: wait for it, or if it was killed, {self.left} s until its lease runs out"
+            "runs among its own: wait for it"
         )
 
 
 class Lease:
     """The lease of one driver on storage `root`. `release` ends it."""
 
-    def __init__(self, root: Path, study: str) -> None:
+    def __init__(
+        self, root: Path, study: str, tell: Callable[[str], None], pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        """`tell` hears whom it waits for, and `pause` lets seconds pass."""
+        self._tell, self._pause = tell, pause
         self._copy = copy_of(root)
         self._study = study
         self._name = f"{LEASES}{secrets.token_hex(8)}.json"
@@ -65,25 +92,51 @@ class Lease:
     def claim(self, what: Collection[str]) -> None:
         """Takes the runs or sets of these names, in place of those taken before.
 
-        Raises BadInputError where another driver has one of them, and OSError where the storage refuses.
+        Waits while another machine's driver that has one of them may be dead. Raises BadInputError where one lives, and
+        OSError where the storage refuses.
         """
-        mine = {"study": self._study, "host": machine(), "process": os.getpid(), "takes": sorted(what)}
-        self._text = json.dumps(mine)
+        wanted = set(what)
         if self._made is None:
             folders = (self._copy.root / LEASES, self._copy.root)
             self._made = [folder for folder in folders if not folder.exists()]
-        for attempt in range(ATTEMPTS):
-            now = self._write()
-            held = next(others(self._copy, self._name, set(what), now), None)
-            if held is None:
-                break
-            self._copy.drop(self._name)
-            if attempt + 1 == ATTEMPTS:
-                raise BadInputError(str(held))
-            time.sleep(0.1 + secrets.randbelow(400) / 1000)
+        try:
+            self._watch(wanted)
+            self._take(wanted)
+        except BaseException:
+            with suppress(OSError):
+                self._copy.drop(self._name)
+            raise
         if self._thread is None:
             self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
             self._thread.start()
+
+    def _watch(self, wanted: set[str]) -> None:
+        """Takes nothing, and returns once nobody has any of `wanted`. Raises BadInputError where one who has lives."""
+        self._text = self._saying(())
+        seen: dict[str, float] = {}
+        while held := list(others(self._copy, self._name, wanted, self._write())):
+            for each in held:
+                if each.name not in seen and not each.here:
+                    self._tell(each.doubt)
+                if each.lives(seen.setdefault(each.name, each.written)):
+                    raise BadInputError(str(each))
+            self._pause(GLANCE)
+
+    def _take(self, wanted: set[str]) -> None:
+        """Of several that come at once, one at most succeeds. Raises BadInputError where it is another."""
+        self._text = self._saying(wanted)
+        for attempt in range(ATTEMPTS):
+            now = self._write()
+            held = next(others(self._copy, self._name, wanted, now), None)
+            if held is None:
+                return
+            self._copy.drop(self._name)
+            if attempt + 1 == ATTEMPTS:
+                raise BadInputError(str(held))
+            self._pause(0.1 + secrets.randbelow(400) / 1000)
+
+    def _saying(self, takes: Collection[str]) -> str:
+        return json.dumps({"study": self._study, "host": machine(), "process": os.getpid(), "takes": sorted(takes)})
 
     def release(self) -> None:
         """Gives all back, and leaves no folder empty that was not there.
@@ -119,9 +172,9 @@ class Lease:
 
 
 @contextmanager
-def leased(root: Path, study: str) -> Iterator[Lease]:
-    """A lease for as long as the context lasts; nothing is taken yet."""
-    lease = Lease(root, study)
+def leased(root: Path, study: str, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[Lease]:
+    """A lease for as long as the context lasts; nothing is taken yet. `tell` hears whom it waits for."""
+    lease = Lease(root, study, tell)
     try:
         yield lease
     finally:
@@ -135,17 +188,19 @@ def others(copy: WorkingCopy, own: str, wanted: set[str], now: float) -> Iterato
         name = copy.name(path)
         try:
             found: dict[str, Any] = json.loads(path.read_bytes())
-            left = LASTS - round(now - path.stat().st_mtime)
+            written = path.stat().st_mtime
         except FileNotFoundError:
             continue
         if name == own:
             continue
-        if left <= 0 or not _may_live(found):
+        left, here = LASTS - round(now - written), found["host"] == machine()
+        if left <= 0 or (here and not _lives(found["process"])):
             copy.drop(name)
             continue
         shared = len(wanted & set(found["takes"]))
         if shared:
-            yield Held(found["study"], found["host"].partition("/")[0], found["process"], left, shared)
+            host = found["host"].partition("/")[0]
+            yield Held(name, written, here, found["study"], host, found["process"], left, shared)
 
 
 def machine() -> str:
@@ -159,12 +214,10 @@ def machine() -> str:
     return "/".join(parts)
 
 
-def _may_live(found: dict[str, Any]) -> bool:
-    """Whether the driver may still run: on another machine nobody knows."""
-    if found["host"] != machine():
-        return True
+def _lives(process: int) -> bool:
+    """Whether this machine has the process."""
     try:
-        os.kill(found["process"], 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:

@@ -9,6 +9,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
+from crossarch.platform.run.agreement import versions
 from crossarch.platform.run.cluster import Cluster
 from crossarch.platform.run.site import Site
 from crossarch.platform.run.trial import distil
@@ -58,7 +59,13 @@ def drive(
     storage, trial = site.root / "ray", distill_id(config)
     tuner = tune.Tuner(
         tune.with_resources(distil, request(cluster.demand)),
-        param_space={**site.workplace, "gpu_share": cluster.demand.gpu_share, "config": config.to_dict(), "name": name},
+        param_space={
+            **site.workplace,
+            "gpu_share": cluster.demand.gpu_share,
+            "versions": versions(),
+            "config": config.to_dict(),
+            "name": name,
+        },
         run_config=tune.RunConfig(
             name=trial,
             storage_path=str(storage),

@@ -122,7 +122,8 @@ def _distil(
     show_finished(manifest, site, view)
     console.print(
         f"{name}: in the store, {manifest.label_form} labels, whitening {manifest.whitening}, "
-        f"sha256 {manifest.sha256[:12]}"
+        f"sha256 {manifest.sha256[:12]}",
+        soft_wrap=True,
     )
     return INTERRUPTED if ended.interrupted else 0
 
@@ -133,7 +134,8 @@ def tell(point: "DistillPoint", steps: int, name: str, console: Console, status:
     if point.validation_accuracy is not None:
         console.print(
             f"  step {point.step:,}: loss {point.loss:.4f}, a ConvNet trained on it briefly gets "
-            f"{point.validation_accuracy:.1f} % of the validation images, {point.seconds:.0f} s"
+            f"{point.validation_accuracy:.1f} % of the validation images, {point.seconds:.0f} s",
+            soft_wrap=True,
         )
 
 

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -76,7 +77,8 @@ def run_study(study: Study, seeds: tuple[int, ...], site: Site, console: Console
     """
     ledger = Ledger(site.root)
     interrupted = False
-    with on_demand(site, console.print) as cluster, leased(site.root, study.name) as lease:
+    tell = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    with on_demand(site, tell) as cluster, leased(site.root, study.name, tell) as lease:
         if study.to_distil():
             lease.claim([f"set {name}" for name in study.to_distil()])
             from crossarch.platform.run.distillation import INTERRUPTED, distil_for

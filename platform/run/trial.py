@@ -1,20 +1,37 @@
 """What a worker runs: a run or a distillation, in its own machine's working copy where the storage is elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from crossarch.platform.record.storage import working_copy
+from crossarch.platform.run.agreement import disagreement, versions
 from crossarch.trainables.trainable import distillable, trainable
 
 
 def train(spec: Mapping[str, Any]) -> None:
-    """`trainable`, with the storage at the URI `origin` of `spec`, if there is one."""
-    trainable(*_here(spec))
+    """`trainable`, with the storage at the URI `origin` of `spec`, if there is one.
+
+    Trains nothing where the versions here are not the driver's, `versions` of `spec`, and reports as `failed` why: the
+    node may have joined after the driver had asked all of them.
+    """
+    _work(trainable, spec)
 
 
 def distil(spec: Mapping[str, Any]) -> None:
-    """`distillable`, with the storage at the URI `origin` of `spec`, if there is one."""
-    distillable(*_here(spec))
+    """`distillable`, as `train` is `trainable`."""
+    _work(distillable, spec)
+
+
+def _work(work: Callable[..., None], spec: Mapping[str, Any]) -> None:
+    from ray import tune
+    from ray.util import get_node_ip_address
+
+    address: str = get_node_ip_address()  # type: ignore[no-untyped-call]
+    fault = disagreement(spec["versions"], [(address, versions())])
+    if fault:
+        tune.report({"failed": fault})
+    else:
+        work(*_here(spec))
 
 
 def _here(spec: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:

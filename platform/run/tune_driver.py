@@ -13,6 +13,7 @@ from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
+from crossarch.platform.run.agreement import versions
 from crossarch.platform.run.cluster import Cluster
 from crossarch.platform.run.demand import Demand
 from crossarch.platform.run.estimate import step_count
@@ -83,7 +84,7 @@ class QueueSearcher(NotSnapshotted, Searcher):
         """`listeners` hear of further tasks that are blocked when the queue gets them."""
         super().__init__()
         self.queue, self.interrupt, self.listeners = queue, interrupt, tuple(listeners)
-        self.common = {**site.workplace, "gpu_share": gpu_share}
+        self.common = {**site.workplace, "gpu_share": gpu_share, "versions": versions()}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The specification of a run; None while teachers are being waited for; FINISHED when nothing is left."""
@@ -129,10 +130,12 @@ class Events(NotSnapshotted, tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """A point of the curve, or the run's result."""
+        """A point of the curve, the run's result, or why its worker trains nothing."""
         task = self.running.get(trial.config["run_id"])
         if task is not None and result.get("result"):
             self._over(task, result_from_dict(result["result"]))
+        elif result.get("failed"):
+            self._lost(trial, result["failed"])
         elif task is not None and result.get("point"):
             for listener in self.listeners:
                 listener.point(task, Point(**result["point"]))

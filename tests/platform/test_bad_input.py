@@ -207,16 +207,6 @@ def test_a_cluster_that_does_not_answer_is_refused_at_once(refused, address, sen
         (("run", "quickstart", "table2"), "Got unexpected extra argument(s) (table2)"),
         (("run", "quickstart", "--budget"), "Option '--budget' requires an argument."),
         (("run", "quickstart", "--budget", "x"), "Invalid value for '--budget': 'x' is not a number"),
-        (
-            ("run", "quickstart", "--gpus-per-run", "0.3"),
-            "gpus_per_run = 0.3 is neither 0 nor 1/k of a GPU: 1, 0.5, 0.25, 0.2 ... 0.0156",
-        ),
-        (
-            ("run", "quickstart", "--resources", "GPU=1"),
-            "resources = 'GPU=1': a run has one CPU, and its part of a GPU is --gpus-per-run",
-        ),
-        (("run", "quickstart", "--labels", "zone"), "labels = 'zone' is not of the form name=value"),
-        (("run", "quickstart", "--grows-to", "0"), "grows_to = 0 is outside [1, inf)"),
         (("ui", "--port", "0"), "port = 0 is outside [1, 65535]"),
         (("ui", "--port", "http"), "Invalid value for '--port': 'http' is not a whole number"),
         (
@@ -228,6 +218,22 @@ def test_a_cluster_that_does_not_answer_is_refused_at_once(refused, address, sen
 )
 def test_a_slip_on_the_command_line_is_one_sentence_too(refused, arguments, sentence):
     assert refused(*arguments) == sentence
+
+
+@pytest.mark.parametrize(
+    "command", [("run", "quickstart"), ("train",), ("distill", "frepo")], ids=lambda given: given[0]
+)
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--gpus-per-run", "0.3", "gpus_per_run = 0.3 is neither 0 nor 1/k of a GPU: 1, 0.5, 0.25, 0.2 ... 0.0156"),
+        ("--resources", "GPU=1", "resources = 'GPU=1': a run has one CPU, and its part of a GPU is --gpus-per-run"),
+        ("--labels", "zone", "labels = 'zone' is not of the form name=value"),
+        ("--grows-to", "0", "grows_to = 0 is outside [1, inf)"),
+    ],
+)
+def test_what_no_node_can_be_asked_for_is_refused_alike(refused, command, option, value, sentence):
+    assert refused(*command, option, value) == sentence
 
 
 def test_a_storage_that_ends_with_the_job_is_refused(refused, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -9,7 +10,7 @@ import time
 import pytest
 
 from crossarch.platform.record import lease as lease_module
-from crossarch.platform.record.lease import LASTS, LEASES, leased, machine
+from crossarch.platform.record.lease import BEAT, LASTS, LEASES, Lease, leased, machine
 from crossarch.platform.validation import BadInputError
 
 RUNS = ["a-s0", "b-s0"]
@@ -27,6 +28,26 @@ def another(root, *, host=None, process=None, takes=RUNS, age=0.0):
     path.write_text(json.dumps(values))
     instant = time.time() - age
     os.utime(path, (instant, instant))
+    return path
+
+
+class Driver:
+    """A driver on `root` that hears what happens while it waits, and waits no longer than that takes."""
+
+    def __init__(self, root, *happens):
+        self.told, self.happens = [], list(happens)
+        self.lease = Lease(root, "table2", self.told.append, self.pause)
+
+    def pause(self, seconds):
+        """So much time passes, or what happens meanwhile."""
+        if self.happens:
+            self.happens.pop(0)()
+
+    def claim(self):
+        try:
+            self.lease.claim(RUNS)
+        finally:
+            self.lease.release()
 
 
 def test_a_lease_goes_with_its_driver(tmp_path):
@@ -57,14 +78,52 @@ def test_drivers_without_a_run_in_common_share_a_storage(tmp_path):
         assert len(files(tmp_path)) == 2
 
 
-def test_a_killed_driver_elsewhere_keeps_its_lease_until_it_runs_out(tmp_path):
+def nothing():
+    pass
+
+
+def test_where_a_driver_elsewhere_was_killed_the_next_waits_and_goes_on(tmp_path):
+    path = another(tmp_path, age=LASTS - 30)
+    second = Driver(tmp_path, nothing, lambda: another(tmp_path, age=LASTS + 1))
+    second.claim()
+    (sentence,) = second.told
+    assert re.fullmatch(
+        r"Waiting for at most (29|30|31) s to see whether process 4711 on elsewhere, which has 2 of these runs in "
+        r"table2, still lives\.",
+        sentence,
+    )
+    assert not second.happens, "it went on before the lease ran out"
+    assert not path.exists(), "the dead lease is still there"
+
+
+def test_where_a_driver_elsewhere_lives_the_next_is_refused_at_its_first_beat(tmp_path):
+    another(tmp_path, age=BEAT - 1)
+    second = Driver(tmp_path, nothing, nothing, lambda: another(tmp_path), nothing)
+    with pytest.raises(BadInputError, match=r"process 4711 on elsewhere, 2 of these runs among its own: wait for it$"):
+        second.claim()
+    assert len(second.told) == len(second.happens) == 1
+    assert [path.name for path in files(tmp_path)] == ["0123.json"], "the second has withdrawn"
+
+
+def test_who_waits_takes_nothing(tmp_path):
+    """Else of two that wait for one that is dead, each would take the other for a driver that lives."""
     another(tmp_path, age=LASTS - 30)
-    with leased(tmp_path, "table2") as lease:
-        with pytest.raises(BadInputError, match=r"process 4711 on elsewhere, .* killed, (29|30|31) s until its lease"):
-            lease.claim(RUNS)
-        another(tmp_path, age=LASTS + 1)
-        lease.claim(RUNS)
-        assert len(files(tmp_path)) == 1, "the dead lease is gone"
+    third = Driver(tmp_path, lambda: another(tmp_path, age=LASTS + 1))
+    second = Driver(tmp_path, third.claim)
+    second.claim()
+    assert "process 4711" in second.told[0]
+    assert len(third.told) == 1
+    assert "process 4711" in third.told[0]
+
+
+def test_who_is_interrupted_while_waiting_leaves_nothing(tmp_path):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    another(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        Driver(tmp_path, interrupt).claim()
+    assert [path.name for path in files(tmp_path)] == ["0123.json"]
 
 
 def test_a_killed_driver_of_this_machine_holds_nothing(tmp_path):

@@ -12,6 +12,7 @@ from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 from settings import PLAIN, STUDENT, TEACHER
 
+from crossarch.platform.run.agreement import versions
 from crossarch.platform.run.estimate import step_count
 from crossarch.platform.run.plan import Task, make_plan
 from crossarch.platform.run.ready_queue import ReadyQueue
@@ -98,6 +99,7 @@ def test_a_trial_is_told_all_that_it_needs(study, tmp_path):
         "data_root": None,
         "checkpoint_seconds": 30.0,
         "gpu_share": 1.0,
+        "versions": versions(),
         "run_id": run_id(TEACHER),
         "keep_weights": True,
         "steps": step_count(TEACHER),
@@ -151,6 +153,19 @@ def test_a_worker_that_dies_too_often_is_a_failure_and_blocks(study):
     assert results[run_id(STUDENT)].error == f"its teacher {run_id(TEACHER)} failed"
     assert results[run_id(GRANDCHILD)].error == f"its teacher {run_id(STUDENT)} was blocked"
     assert running.start().config["run_id"] == run_id(PLAIN), "the others go on"
+
+
+def test_a_run_that_its_worker_refuses_fails_alone_and_says_why(study, result):
+    running = study(PLAIN, TEACHER)
+    trial = running.start()
+    running.report(trial, failed="the node 10.0.0.9 and the driver differ")
+    running.events.on_trial_complete(0, [], trial)
+    running.end(running.start(), result(TEACHER))
+    ends = {name: (end.outcome, end.error) for name, end in running.notes.results.items()}
+    assert ends == {
+        run_id(PLAIN): ("failed", "the node 10.0.0.9 and the driver differ"),
+        run_id(TEACHER): ("finished", None),
+    }
 
 
 def test_a_trial_that_ends_without_a_result_is_a_failure(study):

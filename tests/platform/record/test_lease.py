@@ -39,9 +39,8 @@ class Driver:
         self.lease = Lease(root, "table2", self.told.append, self.pause)
 
     def pause(self, seconds):
-        """So much time passes, or what happens meanwhile."""
-        if self.happens:
-            self.happens.pop(0)()
+        """So much time passes, and what is to happen meanwhile; who waits on after that waits too long."""
+        self.happens.pop(0)()
 
     def claim(self):
         try:

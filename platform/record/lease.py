@@ -136,7 +136,8 @@ class Lease:
             self._pause(0.1 + secrets.randbelow(400) / 1000)
 
     def _saying(self, takes: Collection[str]) -> str:
-        return json.dumps({"study": self._study, "host": machine(), "process": os.getpid(), "takes": sorted(takes)})
+        who = {"host": machine(), "process": os.getpid(), "began": began(os.getpid())}
+        return json.dumps({"study": self._study, **who, "takes": sorted(takes)})
 
     def release(self) -> None:
         """Gives all back, and leaves no folder empty that was not there.
@@ -194,7 +195,7 @@ def others(copy: WorkingCopy, own: str, wanted: set[str], now: float) -> Iterato
         if name == own:
             continue
         left, here = LASTS - round(now - written), found["host"] == machine()
-        if left <= 0 or (here and not _lives(found["process"])):
+        if left <= 0 or (here and not _lives(found["process"], found["began"])):
             copy.drop(name)
             continue
         shared = len(wanted & set(found["takes"]))
@@ -214,15 +215,23 @@ def machine() -> str:
     return "/".join(parts)
 
 
-def _lives(process: int) -> bool:
-    """Whether this machine has the process."""
+def began(process: int) -> int | None:
+    """When the process began, in ticks since the machine did; None where /proc does not tell."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return None
+
+
+def _lives(process: int, since: int | None) -> bool:
+    """Whether this machine has the process, and not another of its number: a container that restarts has the same."""
+    with suppress(PermissionError):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+    now = began(process)
+    return None in (now, since) or now == since
 
 
 def _write_text(path: Path, text: str) -> None:

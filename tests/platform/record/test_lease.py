@@ -10,7 +10,7 @@ import time
 import pytest
 
 from crossarch.platform.record import lease as lease_module
-from crossarch.platform.record.lease import BEAT, LASTS, LEASES, Lease, leased, machine
+from crossarch.platform.record.lease import BEAT, LASTS, LEASES, Lease, began, leased, machine
 from crossarch.platform.validation import BadInputError
 
 RUNS = ["a-s0", "b-s0"]
@@ -20,12 +20,12 @@ def files(root):
     return sorted((root / LEASES).glob("*.json"))
 
 
-def another(root, *, host=None, process=None, takes=RUNS, age=0.0):
+def another(root, *, host=None, process=None, since=1, takes=RUNS, age=0.0):
     """The lease of a driver that is no longer heard of."""
     path = root / LEASES / "0123.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = {"study": "table2", "host": host or "elsewhere/boot/pid", "process": process or 4711, "takes": takes}
-    path.write_text(json.dumps(values))
+    who = {"host": host or "elsewhere/boot/pid", "process": process or 4711, "began": since}
+    path.write_text(json.dumps({"study": "table2", **who, "takes": takes}))
     instant = time.time() - age
     os.utime(path, (instant, instant))
     return path
@@ -131,6 +131,22 @@ def test_a_killed_driver_of_this_machine_holds_nothing(tmp_path):
     another(tmp_path, host=machine(), process=dead.pid)
     with leased(tmp_path, "table2") as lease:
         lease.claim(RUNS)
+
+
+@pytest.mark.skipif(began(os.getpid()) is None, reason="needs /proc")
+def test_nor_does_one_whose_number_another_process_has_got(tmp_path):
+    another(tmp_path, host=machine(), process=os.getpid(), since=began(os.getpid()) - 1)
+    with leased(tmp_path, "table2") as lease:
+        lease.claim(RUNS)
+
+
+@pytest.mark.parametrize("since", [None, began(os.getpid())])
+def test_a_driver_of_this_machine_that_lives_is_not_waited_for(tmp_path, since):
+    another(tmp_path, host=machine(), process=os.getpid(), since=since)
+    second = Driver(tmp_path)
+    with pytest.raises(BadInputError, match=f"process {os.getpid()} on "):
+        second.claim()
+    assert not second.told
 
 
 def test_a_lease_that_beats_does_not_run_out(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
+from crossarch.platform.report.contrasts import LEVEL, Interval, paired_interval
 from crossarch.platform.report.figures import compose, drawing, label, style
 from crossarch.platform.report.statistics import Summary, summarize
 from crossarch.platform.report.svg import to_png, to_svg
+from crossarch.platform.report.wording import NOT_APPLICABLE
 from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.files import write_atomically
 
@@ -52,29 +55,62 @@ def names(study: Study, places: Mapping[Place, object]) -> dict[Place, str]:
     return {(arm, cell): labels[arm] if alike else f"{labels[arm]}, {', '.join(cell)}" for arm, cell in places}
 
 
+def over_first(found: "Found") -> dict[Place, Interval | None]:
+    """Each place's largest eigenvalue over that of the first arm in the same cell: mean ratio and its interval.
+
+    Geometric, by Student's t over the logarithms, paired over the seeds that both have; None for fewer than two, and
+    where an eigenvalue is not positive. The first arm itself is left out.
+    """
+    largest: dict[Place, dict[int, float]] = {}
+    for plan, landscape in found:
+        largest.setdefault((plan.arm, plan.cell), {})[plan.config.seed] = landscape.eigenvalues[0]
+    first = found[0][0].arm
+    ratios: dict[Place, Interval | None] = {}
+    for (arm, cell), own in largest.items():
+        reference = largest.get((first, cell))
+        if arm == first or reference is None:
+            continue
+        pairs = [(own[seed], reference[seed]) for seed in sorted(own.keys() & reference.keys())]
+        ratios[arm, cell] = None
+        if len(pairs) > 1 and all(min(pair) > 0 for pair in pairs):
+            logs = paired_interval([math.log(mine / theirs) for mine, theirs in pairs])
+            ratios[arm, cell] = Interval(mean=math.exp(logs.mean), low=math.exp(logs.low), high=math.exp(logs.high))
+    return ratios
+
+
 def render_landscapes(study: Study, found: "Found") -> RenderableType:
     """The largest eigenvalue, the sum of all that were measured, and the loss, over seeds."""
     places = by_place(found)
     grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    count = len(found[0][1].eigenvalues)
-    for heading in ("", "Largest eigenvalue", f"Sum of the top {count}", "Loss (nats)", "n"):
+    count, ratios = len(found[0][1].eigenvalues), over_first(found)
+    headings = ["", "Largest eigenvalue", f"Sum of the top {count}", "Loss (nats)", "n"]
+    headings[2:2] = ["Over the first row's"] if ratios else []
+    for heading in headings:
         grid.add_column(heading, justify="right" if heading else "left", no_wrap=bool(heading))
     for place, name in names(study, places).items():
         own = places[place]
         columns = ([each.eigenvalues[0] for each in own], [sum(each.eigenvalues) for each in own])
         told = [in_words(summarize(values)) for values in (*columns, [each.loss for each in own])]
+        told[1:1] = [ratio_in_words(ratios.get(place))] if ratios else []
         grid.add_row(Text(name), *told, str(len(own)))
     images = ", ".join(str(each) for each in sorted({landscape.images for _, landscape in found}))
     note = (
         f"Hessian of the mean cross-entropy alone over the {images} training images, in evaluation mode and without "
         "augmentation, at the last weights: mean ± sample standard deviation over seeds."
     )
+    if ratios:
+        note += f" Ratios: geometric mean over shared seeds, {LEVEL:.0%} interval by Student's t over the logarithms."
     return Group(grid, Text(f"\n{note}"))
 
 
 def in_words(summary: Summary) -> str:
     """Mean and spread with three digits."""
     return f"{summary.mean:.3g}" + ("" if summary.std is None else f" ± {summary.std:.2g}")
+
+
+def ratio_in_words(ratio: Interval | None) -> str:
+    """`2.1 (1.5 to 2.9)`."""
+    return NOT_APPLICABLE if ratio is None else f"{ratio.mean:.2g} ({ratio.low:.2g} to {ratio.high:.2g})"
 
 
 def write_landscapes(study: Study, found: "Found", folder: Path) -> list[Path]:

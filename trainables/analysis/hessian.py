@@ -46,7 +46,7 @@ class TrainingLoss:
     def hessian(self) -> Callable[[Tensor], Tensor]:
         """The Hessian as it is now: what multiplies it by a vector (parameters,), by differentiating the gradient.
 
-        The gradient of a set that is one batch is kept for all products, which spares two fifths of each; it stands
+        The gradient of a set that is one batch is kept for all products, which spares a quarter of each; it stands
         for the present weights alone, and once they have moved in place a product raises RuntimeError.
         """
         with evaluating(self.model):

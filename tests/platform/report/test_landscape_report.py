@@ -1,13 +1,15 @@
 """Figure 8: a row and a panel an arm, and every number in the CSV."""
 
 import csv
+import dataclasses
 import io
+import math
 
 import pytest
 from rich.console import Console
 from small import SMALL
 
-from crossarch.platform.report.landscape import by_place, render_landscapes, spectrum, write_landscapes
+from crossarch.platform.report.landscape import by_place, over_first, render_landscapes, spectrum, write_landscapes
 from crossarch.trainables.analysis.landscape import Landscape
 
 DISTANCES = (-1.0, 0.0, 1.0)
@@ -50,6 +52,27 @@ def test_the_table_has_a_row_an_arm(found):
     assert "3 ± 1.4" in text
     assert "10.5 ± 4.9" in text, "sum of the top 3"
     assert "over the 100 training images" in " ".join(text.split())
+
+
+def test_eigenvalues_are_compared_seed_by_seed(found):
+    """The second arm's are half the first's with seed 0, and a quarter with seed 1."""
+    less = [
+        (plan, dataclasses.replace(each, eigenvalues=tuple(value / 2 for value in each.eigenvalues)))
+        if (plan.arm, plan.config.seed) == ("full", 1)
+        else (plan, each)
+        for plan, each in found
+    ]
+    ((place, ratio),) = over_first(less).items()
+    assert place == ("full", ("ResNet18",))
+    half = 12.706 * (math.log(2) / math.sqrt(2)) / math.sqrt(2)  # t(0.975; 1), and the logarithms' deviation
+    centre = -1.5 * math.log(2)
+    assert [ratio.mean, ratio.low, ratio.high] == pytest.approx(
+        [math.exp(centre), math.exp(centre - half), math.exp(centre + half)], rel=1e-3
+    )
+
+
+def test_one_seed_gives_no_ratio(found):
+    assert over_first([each for each in found if each[0].config.seed == 0]) == {("full", ("ResNet18",)): None}
 
 
 def test_figure_and_data_are_written(found, tmp_path):

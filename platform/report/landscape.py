@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from crossarch.platform.report.contrasts import LEVEL, Interval, paired_interval
-from crossarch.platform.report.figures import compose, drawing, label, style
+from crossarch.platform.report.figures import BAND, compose, drawing, label, style
 from crossarch.platform.report.statistics import Summary, summarize
 from crossarch.platform.report.svg import to_png, to_svg
 from crossarch.platform.report.wording import NOT_APPLICABLE
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 Place = tuple[str, tuple[str, ...]]
 """An arm's name and a cell."""
 
-CONTOURS = 12
+LOWEST_LEVEL = 1e-6
+"""Of a contour, in nats."""
+PALE = 10.0
+"""By how much the palette's end, too pale for lines, lies above the highest contour."""
 
 
 def by_place(found: "Found") -> "dict[Place, list[Landscape]]":
@@ -41,11 +44,6 @@ def by_place(found: "Found") -> "dict[Place, list[Landscape]]":
     for plan, landscape in found:
         places.setdefault((plan.arm, plan.cell), []).append(landscape)
     return places
-
-
-def spectrum(landscapes: "Sequence[Landscape]") -> list[Summary]:
-    """Mean and spread over seeds of the first eigenvalue, the second, and so on."""
-    return [summarize(values) for values in zip(*(each.eigenvalues for each in landscapes), strict=True)]
 
 
 def names(study: Study, places: Mapping[Place, object]) -> dict[Place, str]:
@@ -172,34 +170,52 @@ def draw_landscapes(study: Study, found: "Found") -> "Figure":
     places = by_place(found)
     named = names(study, places)
     first = [own[0] for own in places.values()]
-    low, high = (choose(loss for each in first for row in each.losses for loss in row) for choose in (min, max))
-    drawers = [partial(_draw_spectra, spectra=[spectrum(own) for own in places.values()])]
+    heights = levels([loss for each in first for row in each.losses for loss in row])
+    spectra = [[each.eigenvalues for each in own] for own in places.values()]
+    drawers = [partial(_draw_spectra, spectra=spectra)]
     drawers += [
-        partial(_draw_plane, landscape=landscape, heading=name, limits=(low, high))
+        partial(_draw_plane, landscape=landscape, heading=name, heights=heights)
         for landscape, name in zip(first, named.values(), strict=True)
     ]
     return compose(drawers, dict(enumerate(named.values())))
 
 
-def _draw_spectra(axes: "Axes", spectra: Sequence[Sequence[Summary]]) -> None:
+def levels(losses: Sequence[float]) -> list[float]:
+    """Where contours are drawn: 1, 2 and 5 times the powers of ten from the lowest loss to the highest."""
+    low, high = max(min(losses), LOWEST_LEVEL), max(losses)
+    powers = range(math.floor(math.log10(low)), math.floor(math.log10(max(high, low))) + 1)
+    between = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    return [level for level in between if low < level < high]
+
+
+def _draw_spectra(axes: "Axes", spectra: "Sequence[Sequence[Sequence[float]]]") -> None:
+    """The mean of each rank over seeds, in a band from the lowest to the highest; `spectra` by place and seed."""
     for place, own in enumerate(spectra):
-        look = style(place)
-        ranks, means = range(1, len(own) + 1), [each.mean for each in own]
+        look, by_rank = style(place), list(zip(*own, strict=True))
+        ranks = range(1, len(by_rank) + 1)
+        lowest, highest = list(map(min, by_rank)), list(map(max, by_rank))
+        axes.fill_between(ranks, lowest, highest, color=look.colour, alpha=BAND, linewidth=0)
+        means = [summarize(values).mean for values in by_rank]
         axes.plot(ranks, means, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=3.5)
-        spread = [each.std or 0.0 for each in own]
-        low, high = ([mean + sign * std for mean, std in zip(means, spread, strict=True)] for sign in (-1, 1))
-        axes.fill_between(ranks, low, high, color=look.colour, alpha=0.16, linewidth=0)
-    axes.set(title="Hessian's top eigenvalues", xlabel="Rank", ylabel="Eigenvalue")
+    if all(value > 0 for own in spectra for seed in own for value in seed):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+    axes.set_xticks([1, *range(5, len(spectra[0][0]) + 1, 5)])
+    axes.set(title="Hessian's top eigenvalues", xlabel="Rank")
+    axes.set_ylabel("Eigenvalue", labelpad=0)
 
 
-def _draw_plane(axes: "Axes", landscape: "Landscape", heading: str, limits: tuple[float, float]) -> None:
-    with drawing():
-        import numpy as np
+def _draw_plane(axes: "Axes", landscape: "Landscape", heading: str, heights: Sequence[float]) -> None:
+    from matplotlib.colors import LogNorm
 
-        low, high = limits
-        levels = np.geomspace(max(low, 1e-6), max(high, 2e-6), CONTOURS)
-        lines = axes.contour(landscape.distances, landscape.distances, np.array(landscape.losses).T, levels=levels)
-        axes.clabel(lines, fontsize=7, fmt="%.2g")
+    losses = list(zip(*landscape.losses, strict=True))
+    if heights:
+        scale = LogNorm(heights[0], heights[-1] * PALE)
+        with drawing():
+            lines = axes.contour(*[landscape.distances] * 2, losses, levels=heights, norm=scale, linewidths=1.2)
+            axes.clabel(lines, fontsize=7, fmt="%g")
     axes.plot(0, 0, marker="+", color=style(4).colour)
     axes.grid(visible=False)
-    axes.set(title=label(f"Loss, {heading}"), xlabel="Along the first eigenvector", ylabel="Along the second")
+    axes.set(title=label(f"Loss, {heading}"), xlabel="Along the first eigenvector")
+    axes.set_ylabel("Along the second", labelpad=0)

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from small import SMALL
 
-from crossarch.platform.report.landscape import by_place, over_first, render_landscapes, spectrum, write_landscapes
+from crossarch.platform.report.landscape import by_place, levels, over_first, render_landscapes, write_landscapes
 from crossarch.trainables.analysis.landscape import Landscape
 
 DISTANCES = (-1.0, 0.0, 1.0)
@@ -39,9 +39,21 @@ def found():
     return made
 
 
-def test_the_spectrum_is_summed_up_rank_by_rank(found):
+def test_landscapes_are_gathered_by_arm_and_cell(found):
     own = by_place(found)["baseline", ("ResNet18",)]
-    assert [(each.mean, each.n) for each in spectrum(own)] == [(6.0, 2), (3.0, 2), (1.5, 2)]
+    assert [each.eigenvalues[0] for each in own] == [4.0, 8.0]
+
+
+def test_contours_are_drawn_at_round_numbers_between_the_losses():
+    assert levels([0.3, 45.0, 2.0]) == pytest.approx([0.5, 1, 2, 5, 10, 20])
+    assert levels([0.0, 4e-6]) == pytest.approx([2e-6])
+    assert levels([1.0, 1.0]) == levels([3.0, 3.5]) == []
+
+
+def test_a_flat_plane_and_a_negative_eigenvalue_are_drawn(found, tmp_path):
+    saddle = dataclasses.replace(found[0][1], eigenvalues=(1.0, -1.0, -2.0), losses=((0.5,) * 3,) * 3)
+    svg = write_landscapes(SMALL, [(found[0][0], saddle)], tmp_path)[0].read_text()
+    assert "−2" in svg, "on a linear scale"
 
 
 def test_the_table_has_a_row_an_arm(found):

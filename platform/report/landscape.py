@@ -83,14 +83,18 @@ def render_landscapes(study: Study, found: "Found") -> RenderableType:
     count, ratios = len(found[0][1].eigenvalues), over_first(found)
     headings = ["", "Largest eigenvalue", f"Sum of the top {count}", "Loss (nats)", "n"]
     headings[2:2] = ["Over the first row's"] if ratios else []
-    for heading in headings:
-        grid.add_column(heading, justify="right" if heading else "left", no_wrap=bool(heading))
+    rows = []
     for place, name in names(study, places).items():
         own = places[place]
         columns = ([each.eigenvalues[0] for each in own], [sum(each.eigenvalues) for each in own])
         told = [in_words(summarize(values)) for values in (*columns, [each.loss for each in own])]
         told[1:1] = [ratio_in_words(ratios.get(place))] if ratios else []
-        grid.add_row(Text(name), *told, str(len(own)))
+        rows.append((name, *told, str(len(own))))
+    for heading, *cells in zip(headings, *rows, strict=True):
+        unbroken = max(map(len, cells)) if heading else None  # names of arms and headings may take several lines
+        grid.add_column(heading, justify="right" if heading else "left", min_width=unbroken, vertical="bottom")
+    for row in rows:
+        grid.add_row(*map(Text, row))
     images = ", ".join(str(each) for each in sorted({landscape.images for _, landscape in found}))
     note = (
         f"Hessian of the mean cross-entropy alone over the {images} training images, in evaluation mode and without "
@@ -116,8 +120,8 @@ def write_landscapes(study: Study, found: "Found", folder: Path) -> list[Path]:
     figure = draw_landscapes(study, found)
     stem = folder / f"{study.name}-landscape"
     files: dict[Path, bytes] = {
-        stem.with_suffix(".svg"): to_svg(figure).encode(),
-        stem.with_suffix(".png"): to_png(figure),
+        stem.with_name(f"{stem.name}.svg"): to_svg(figure).encode(),
+        stem.with_name(f"{stem.name}.png"): to_png(figure),
         stem.with_name(f"{stem.name}-eigenvalues.csv"): eigenvalue_rows(study, found).encode(),
         stem.with_name(f"{stem.name}-losses.csv"): loss_rows(study, found).encode(),
     }

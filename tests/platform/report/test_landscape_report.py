@@ -50,6 +50,11 @@ def test_contours_are_drawn_at_round_numbers_between_the_losses():
     assert levels([1.0, 1.0]) == levels([3.0, 3.5]) == []
 
 
+def test_a_name_with_a_point_is_kept_whole(found, tmp_path):
+    paths = write_landscapes(SMALL.scaled(0.1), found, tmp_path)
+    assert [path.name for path in paths[:2]] == ["small-budget-0.1-landscape.svg", "small-budget-0.1-landscape.png"]
+
+
 def test_a_flat_plane_and_a_negative_eigenvalue_are_drawn(found, tmp_path):
     saddle = dataclasses.replace(found[0][1], eigenvalues=(1.0, -1.0, -2.0), losses=((0.5,) * 3,) * 3)
     svg = write_landscapes(SMALL, [(found[0][0], saddle)], tmp_path)[0].read_text()
@@ -57,13 +62,15 @@ def test_a_flat_plane_and_a_negative_eigenvalue_are_drawn(found, tmp_path):
 
 
 def test_the_table_has_a_row_an_arm(found):
-    console = Console(width=100, file=io.StringIO(), color_system=None)
+    console = Console(width=80, file=io.StringIO(), color_system=None)
     console.print(render_landscapes(SMALL, found))
-    text = console.file.getvalue()
-    assert "6 ± 2.8" in text
-    assert "3 ± 1.4" in text
-    assert "10.5 ± 4.9" in text, "sum of the top 3"
-    assert "over the 100 training images" in " ".join(text.split())
+    lines = console.file.getvalue().splitlines()
+    rows = {arm.label: next(line for line in lines if line.startswith(arm.label)) for arm in SMALL.arms}
+    first, second = (rows[name] for name in ("Baseline", "Full"))
+    assert "6 ± 2.8" in first
+    assert "10.5 ± 4.9" in first, "sum of the top 3"
+    assert "0.5 (0.5 to 0.5)" in second
+    assert "over the 100 training images" in " ".join(" ".join(lines).split())
 
 
 def test_eigenvalues_are_compared_seed_by_seed(found):

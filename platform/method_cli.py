@@ -110,7 +110,8 @@ def landscape(
             eigenvalues=eigenvalues,
             distances=evenly(radius, points),
             device=find_device(None),
-            tell=lambda run: shown.update(f"Measuring {run} ..."),
+            say=lambda line: terminal.print(line, highlight=False, soft_wrap=True),
+            tell=lambda progress: shown.update(f"Measuring {progress} ..."),
         )
     terminal.print(render_landscapes(chosen, found))
     for path in write_landscapes(chosen, found, folder):

@@ -16,7 +16,7 @@ Verdict = Literal["shown", "not shown", "opposite shown", "too few seeds"]
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean difference in points, and the interval of level LEVEL around it."""
+    """A mean, of differences in points unless it is said otherwise, and the interval of level LEVEL around it."""
 
     mean: float
     low: float

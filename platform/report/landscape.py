@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
-from crossarch.platform.report.figures import compose, drawing, label, style
+from crossarch.platform.report.contrasts import LEVEL, Interval, paired_interval
+from crossarch.platform.report.figures import BAND, compose, drawing, label, style
 from crossarch.platform.report.statistics import Summary, summarize
 from crossarch.platform.report.svg import to_png, to_svg
+from crossarch.platform.report.wording import NOT_APPLICABLE
 from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.files import write_atomically
 
@@ -29,7 +32,10 @@ if TYPE_CHECKING:
 Place = tuple[str, tuple[str, ...]]
 """An arm's name and a cell."""
 
-CONTOURS = 12
+LOWEST_LEVEL = 1e-6
+"""Of a contour, in nats."""
+PALE = 10.0
+"""By how much the palette's end, too pale for lines, lies above the highest contour."""
 
 
 def by_place(found: "Found") -> "dict[Place, list[Landscape]]":
@@ -40,11 +46,6 @@ def by_place(found: "Found") -> "dict[Place, list[Landscape]]":
     return places
 
 
-def spectrum(landscapes: "Sequence[Landscape]") -> list[Summary]:
-    """Mean and spread over seeds of the first eigenvalue, the second, and so on."""
-    return [summarize(values) for values in zip(*(each.eigenvalues for each in landscapes), strict=True)]
-
-
 def names(study: Study, places: Mapping[Place, object]) -> dict[Place, str]:
     """What each place is called: its arm, and its cell where cells differ."""
     labels = {arm.name: arm.label for arm in study.arms}
@@ -52,23 +53,55 @@ def names(study: Study, places: Mapping[Place, object]) -> dict[Place, str]:
     return {(arm, cell): labels[arm] if alike else f"{labels[arm]}, {', '.join(cell)}" for arm, cell in places}
 
 
+def over_first(found: "Found") -> dict[Place, Interval | None]:
+    """Each place's largest eigenvalue over that of the first arm in the same cell: mean ratio and its interval.
+
+    Geometric, by Student's t over the logarithms, paired over the seeds that both have; None for fewer than two, and
+    where an eigenvalue is not positive. The first arm itself is left out.
+    """
+    largest: dict[Place, dict[int, float]] = {}
+    for plan, landscape in found:
+        largest.setdefault((plan.arm, plan.cell), {})[plan.config.seed] = landscape.eigenvalues[0]
+    first = found[0][0].arm
+    ratios: dict[Place, Interval | None] = {}
+    for (arm, cell), own in largest.items():
+        reference = largest.get((first, cell))
+        if arm == first or reference is None:
+            continue
+        pairs = [(own[seed], reference[seed]) for seed in sorted(own.keys() & reference.keys())]
+        ratios[arm, cell] = None
+        if len(pairs) > 1 and all(min(pair) > 0 for pair in pairs):
+            logs = paired_interval([math.log(mine / theirs) for mine, theirs in pairs])
+            ratios[arm, cell] = Interval(mean=math.exp(logs.mean), low=math.exp(logs.low), high=math.exp(logs.high))
+    return ratios
+
+
 def render_landscapes(study: Study, found: "Found") -> RenderableType:
     """The largest eigenvalue, the sum of all that were measured, and the loss, over seeds."""
     places = by_place(found)
     grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    count = len(found[0][1].eigenvalues)
-    for heading in ("", "Largest eigenvalue", f"Sum of the top {count}", "Loss (nats)", "n"):
-        grid.add_column(heading, justify="right" if heading else "left", no_wrap=bool(heading))
+    count, ratios = len(found[0][1].eigenvalues), over_first(found)
+    headings = ["", "Largest eigenvalue", f"Sum of the top {count}", "Loss (nats)", "n"]
+    headings[2:2] = ["Over the first row's"] if ratios else []
+    rows = []
     for place, name in names(study, places).items():
         own = places[place]
         columns = ([each.eigenvalues[0] for each in own], [sum(each.eigenvalues) for each in own])
         told = [in_words(summarize(values)) for values in (*columns, [each.loss for each in own])]
-        grid.add_row(Text(name), *told, str(len(own)))
+        told[1:1] = [ratio_in_words(ratios.get(place))] if ratios else []
+        rows.append((name, *told, str(len(own))))
+    for heading, *cells in zip(headings, *rows, strict=True):
+        unbroken = max(map(len, cells)) if heading else None  # names of arms and headings may take several lines
+        grid.add_column(heading, justify="right" if heading else "left", min_width=unbroken, vertical="bottom")
+    for row in rows:
+        grid.add_row(*map(Text, row))
     images = ", ".join(str(each) for each in sorted({landscape.images for _, landscape in found}))
     note = (
         f"Hessian of the mean cross-entropy alone over the {images} training images, in evaluation mode and without "
         "augmentation, at the last weights: mean ± sample standard deviation over seeds."
     )
+    if ratios:
+        note += f" Ratios: geometric mean over shared seeds, {LEVEL:.0%} interval by Student's t over the logarithms."
     return Group(grid, Text(f"\n{note}"))
 
 
@@ -77,13 +110,18 @@ def in_words(summary: Summary) -> str:
     return f"{summary.mean:.3g}" + ("" if summary.std is None else f" ± {summary.std:.2g}")
 
 
+def ratio_in_words(ratio: Interval | None) -> str:
+    """`2.1 (1.5 to 2.9)`."""
+    return NOT_APPLICABLE if ratio is None else f"{ratio.mean:.2g} ({ratio.low:.2g} to {ratio.high:.2g})"
+
+
 def write_landscapes(study: Study, found: "Found", folder: Path) -> list[Path]:
     """Draws Figure 8 as SVG and PNG and writes its data as two CSV files; the files, in that order."""
     figure = draw_landscapes(study, found)
     stem = folder / f"{study.name}-landscape"
     files: dict[Path, bytes] = {
-        stem.with_suffix(".svg"): to_svg(figure).encode(),
-        stem.with_suffix(".png"): to_png(figure),
+        stem.with_name(f"{stem.name}.svg"): to_svg(figure).encode(),
+        stem.with_name(f"{stem.name}.png"): to_png(figure),
         stem.with_name(f"{stem.name}-eigenvalues.csv"): eigenvalue_rows(study, found).encode(),
         stem.with_name(f"{stem.name}-losses.csv"): loss_rows(study, found).encode(),
     }
@@ -136,34 +174,52 @@ def draw_landscapes(study: Study, found: "Found") -> "Figure":
     places = by_place(found)
     named = names(study, places)
     first = [own[0] for own in places.values()]
-    low, high = (choose(loss for each in first for row in each.losses for loss in row) for choose in (min, max))
-    drawers = [partial(_draw_spectra, spectra=[spectrum(own) for own in places.values()])]
+    heights = levels([loss for each in first for row in each.losses for loss in row])
+    spectra = [[each.eigenvalues for each in own] for own in places.values()]
+    drawers = [partial(_draw_spectra, spectra=spectra)]
     drawers += [
-        partial(_draw_plane, landscape=landscape, heading=name, limits=(low, high))
+        partial(_draw_plane, landscape=landscape, heading=name, heights=heights)
         for landscape, name in zip(first, named.values(), strict=True)
     ]
     return compose(drawers, dict(enumerate(named.values())))
 
 
-def _draw_spectra(axes: "Axes", spectra: Sequence[Sequence[Summary]]) -> None:
+def levels(losses: Sequence[float]) -> list[float]:
+    """Where contours are drawn: 1, 2 and 5 times the powers of ten from the lowest loss to the highest."""
+    low, high = max(min(losses), LOWEST_LEVEL), max(losses)
+    powers = range(math.floor(math.log10(low)), math.floor(math.log10(max(high, low))) + 1)
+    between = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    return [level for level in between if low < level < high]
+
+
+def _draw_spectra(axes: "Axes", spectra: "Sequence[Sequence[Sequence[float]]]") -> None:
+    """The mean of each rank over seeds, in a band from the lowest to the highest; `spectra` by place and seed."""
     for place, own in enumerate(spectra):
-        look = style(place)
-        ranks, means = range(1, len(own) + 1), [each.mean for each in own]
+        look, by_rank = style(place), list(zip(*own, strict=True))
+        ranks = range(1, len(by_rank) + 1)
+        lowest, highest = list(map(min, by_rank)), list(map(max, by_rank))
+        axes.fill_between(ranks, lowest, highest, color=look.colour, alpha=BAND, linewidth=0)
+        means = [summarize(values).mean for values in by_rank]
         axes.plot(ranks, means, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=3.5)
-        spread = [each.std or 0.0 for each in own]
-        low, high = ([mean + sign * std for mean, std in zip(means, spread, strict=True)] for sign in (-1, 1))
-        axes.fill_between(ranks, low, high, color=look.colour, alpha=0.16, linewidth=0)
-    axes.set(title="Hessian's top eigenvalues", xlabel="Rank", ylabel="Eigenvalue")
+    if all(value > 0 for own in spectra for seed in own for value in seed):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+    axes.set_xticks([1, *range(5, len(spectra[0][0]) + 1, 5)])
+    axes.set(title="Hessian's top eigenvalues", xlabel="Rank")
+    axes.set_ylabel("Eigenvalue", labelpad=0)
 
 
-def _draw_plane(axes: "Axes", landscape: "Landscape", heading: str, limits: tuple[float, float]) -> None:
-    with drawing():
-        import numpy as np
+def _draw_plane(axes: "Axes", landscape: "Landscape", heading: str, heights: Sequence[float]) -> None:
+    from matplotlib.colors import LogNorm
 
-        low, high = limits
-        levels = np.geomspace(max(low, 1e-6), max(high, 2e-6), CONTOURS)
-        lines = axes.contour(landscape.distances, landscape.distances, np.array(landscape.losses).T, levels=levels)
-        axes.clabel(lines, fontsize=7, fmt="%.2g")
+    losses = list(zip(*landscape.losses, strict=True))
+    if heights:
+        scale = LogNorm(heights[0], heights[-1] * PALE)
+        with drawing():
+            lines = axes.contour(*[landscape.distances] * 2, losses, levels=heights, norm=scale, linewidths=1.2)
+            axes.clabel(lines, fontsize=7, fmt="%g")
     axes.plot(0, 0, marker="+", color=style(4).colour)
     axes.grid(visible=False)
-    axes.set(title=label(f"Loss, {heading}"), xlabel="Along the first eigenvector", ylabel="Along the second")
+    axes.set(title=label(f"Loss, {heading}"), xlabel="Along the first eigenvector")
+    axes.set_ylabel("Along the second", labelpad=0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.storage import place_of
+from crossarch.platform.report.wording import duration
 from crossarch.platform.validation import BadInputError
 from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.analysis.landscape import Landscape, from_dict, measure
@@ -28,27 +29,55 @@ def landscapes(
     eigenvalues: int,
     distances: Sequence[float],
     device: str,
+    say: Callable[[str], None],
     tell: Callable[[str], None],
 ) -> list[tuple[Planned, Landscape]]:
-    """A landscape for every finished run of the study whose weights were kept; `tell` hears of each measurement.
+    """A landscape for every finished run of the study whose weights were kept.
 
-    Raises BadInputError where there is none.
+    `say` hears first how many will be measured, then of each that was; `tell` how far the present one is. Raises
+    BadInputError where no run has weights.
     """
+    plans = _with_weights(study, seeds, workplace)
+    found = {run_id(plan.config): _known(plan.config, workplace, eigenvalues, tuple(distances)) for plan in plans}
+    lacking = [plan for plan in plans if found[run_id(plan.config)] is None]
+    say(f"{len(lacking)} of {len(plans)} runs to measure" + (", the others were before" if lacking != plans else ""))
+    for number, plan in enumerate(lacking, start=1):
+        name = f"{number}/{len(lacking)}  {plan.arm} · {' · '.join(plan.cell)} · seed {plan.config.seed}"
+        tell(name)
+        measured = measure(
+            plan.config,
+            workplace,
+            eigenvalues=eigenvalues,
+            distances=tuple(distances),
+            device=device,
+            tell=partial(_tell_of, name, tell),
+        )
+        text = json.dumps(measured.to_dict()) + "\n"
+        workplace.copy.write(f"landscapes/{measured.run_id}.json", partial(_write, text=text))
+        found[measured.run_id] = measured
+        say(f"{name}  largest eigenvalue {measured.eigenvalues[0]:.3g}  {duration(measured.seconds)}")
+    return [(plan, each) for plan in plans if (each := found[run_id(plan.config)])]
+
+
+def _tell_of(name: str, tell: Callable[[str], None], progress: str) -> None:
+    tell(f"{name}: {progress}")
+
+
+def _with_weights(study: Study, seeds: tuple[int, ...], workplace: Workplace) -> list[Planned]:
+    """The study's finished runs whose weights were kept. Raises BadInputError where there is none."""
     finished = {name for name, result in Ledger(workplace.root).read().items() if result.outcome == "finished"}
-    found = []
+    plans = []
     for plan in study.expand(seeds):
-        if run_id(plan.config) not in finished:
-            continue
-        workplace.copy.pull(workplace.copy.name(workplace.weights(plan.config)))
-        if workplace.weights(plan.config).exists():
-            tell(f"{plan.arm} · {' · '.join(plan.cell)} · seed {plan.config.seed}")
-            found.append((plan, _landscape(plan.config, workplace, eigenvalues, tuple(distances), device)))
-    if not found:
+        if run_id(plan.config) in finished:
+            workplace.copy.pull(workplace.copy.name(workplace.weights(plan.config)))
+            if workplace.weights(plan.config).exists():
+                plans.append(plan)
+    if not plans:
         raise BadInputError(
             f"study = {study.name!r} has no finished run whose weights were kept below {place_of(workplace.root)!r}: "
             "a study keeps those of its teachers, and all where it says so, as figure8 does"
         )
-    return found
+    return plans
 
 
 def evenly(radius: float, points: int) -> tuple[float, ...]:
@@ -61,20 +90,13 @@ def evenly(radius: float, points: int) -> tuple[float, ...]:
     return tuple(radius * step / half for step in range(-half, half + 1))
 
 
-def _landscape(
-    config: RunConfig, workplace: Workplace, eigenvalues: int, distances: tuple[float, ...], device: str
-) -> Landscape:
-    """Read where it was measured on these very weights in the same way, else measured and written."""
-    copy, name = workplace.copy, f"landscapes/{run_id(config)}.json"
-    copy.pull(name)
-    file = workplace.root / name
-    known = read(file)
+def _known(config: RunConfig, workplace: Workplace, eigenvalues: int, distances: tuple[float, ...]) -> Landscape | None:
+    """What was measured before on these very weights in the same way."""
+    name = f"landscapes/{run_id(config)}.json"
+    workplace.copy.pull(name)
+    known = read(workplace.root / name)
     same = known is not None and known.distances == distances and len(known.eigenvalues) == eigenvalues
-    if known is not None and same and known.weights_sha256 == file_digest(workplace.weights(config)):
-        return known
-    measured = measure(config, workplace, eigenvalues=eigenvalues, distances=distances, device=device)
-    copy.write(name, partial(_write, text=json.dumps(measured.to_dict()) + "\n"))
-    return measured
+    return known if known and same and known.weights_sha256 == file_digest(workplace.weights(config)) else None
 
 
 def _write(path: Path, text: str) -> None:

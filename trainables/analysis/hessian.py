@@ -4,9 +4,11 @@ The loss is the mean cross-entropy alone on the training images as they are: in 
 dropped paths, distillation or weight decay.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 BATCH = 100
 """Images that are differentiated at once: memory grows with them, results do not."""
 
-Vector = NDArray[np.float64]
+Vector = NDArray[np.floating[Any]]
 
 
 class TrainingLoss:
@@ -41,14 +43,30 @@ class TrainingLoss:
         with evaluating(self.model):
             return sum(float(share) for share in self._batches())
 
-    def hessian_times(self, vector: Tensor) -> Tensor:
-        """The Hessian times `vector` (parameters,), by differentiating the gradient's product with it."""
-        product = torch.zeros_like(vector)
+    def hessian(self) -> Callable[[Tensor], Tensor]:
+        """The Hessian as it is now: what multiplies it by a vector (parameters,), by differentiating the gradient.
+
+        The gradient of a set that is one batch is kept for all products, which spares a quarter of each; it stands
+        for the present weights alone, and once they have moved in place a product raises RuntimeError.
+        """
         with evaluating(self.model):
-            for share in self._batches():
-                slope = flat(torch.autograd.grad(share, self.parameters, create_graph=True)) @ vector
-                product.add_(flat(torch.autograd.grad(slope, self.parameters, materialize_grads=True)))
-        return product
+            kept = [self._gradient(share) for share in self._batches()] if len(self.images) <= BATCH else None
+
+        def times(vector: Tensor) -> Tensor:
+            product, directions = torch.zeros_like(vector), self.split(vector)
+            with evaluating(self.model):
+                for gradient in kept or map(self._gradient, self._batches()):
+                    terms = torch.autograd.grad(
+                        gradient, self.parameters, directions, retain_graph=bool(kept), materialize_grads=True
+                    )
+                    product.add_(flat(terms))
+            return product
+
+        return times
+
+    def _gradient(self, share: Tensor) -> tuple[Tensor, ...]:
+        """Of a batch's share of the loss, to be differentiated again."""
+        return torch.autograd.grad(share, self.parameters, create_graph=True)
 
     def split(self, vector: Tensor) -> list[Tensor]:
         """`vector` (parameters,) in the parameters' shapes."""
@@ -72,43 +90,60 @@ class Spectrum:
     """Eigenvectors of length 1 (parameters, k), each with its largest component positive."""
 
 
-def top_eigenpairs(loss: TrainingLoss, count: int, *, tolerance: float = 1e-3, seed: int = 0) -> Spectrum:
+def top_eigenpairs(
+    loss: TrainingLoss,
+    count: int,
+    *,
+    tolerance: float = 1e-3,
+    seed: int = 0,
+    on_product: Callable[[int], None] = lambda done: None,
+) -> Spectrum:
     """The `count` largest eigenvalues of the Hessian and their eigenvectors, by Lanczos with implicit restarts.
 
     The paper iterates powers, which takes many more products for the same eigenvalues. `tolerance` is the relative
-    accuracy of the eigenvalues. Raises ValueError where `count` is not below the number of parameters.
+    accuracy of the eigenvalues; Lanczos' vectors, about twice as many as eigenvalues, have the network's precision.
+    `on_product` hears how often the Hessian was multiplied. Raises ValueError where `count` is not below the number
+    of parameters.
     """
     if not 0 < count < loss.size:
         raise ValueError(f"count = {count} is outside [1, {loss.size - 1}], the network having {loss.size} parameters")
-    like = loss.parameters[0]
+    like, times, products = loss.parameters[0], loss.hessian(), itertools.count(1)
+    dtype = np.float64 if like.dtype == torch.float64 else np.float32
 
     def product(vector: Vector) -> Vector:
         given = torch.as_tensor(vector.reshape(-1), device=like.device, dtype=like.dtype)
-        return loss.hessian_times(given).double().cpu().numpy()
+        found: Vector = times(given).cpu().numpy().astype(dtype, copy=False)
+        on_product(next(products))
+        return found
 
-    operator = LinearOperator((loss.size, loss.size), matvec=product, dtype=np.float64)
-    start = np.random.default_rng(seed).standard_normal(loss.size)
+    operator = LinearOperator((loss.size, loss.size), matvec=product, dtype=dtype)
+    start = np.random.default_rng(seed).standard_normal(loss.size).astype(dtype)
     values, vectors = eigsh(operator, k=count, which="LA", v0=start, tol=tolerance)
     vectors = vectors[:, ::-1]
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(count)])
     return Spectrum(values=values[::-1], vectors=vectors * signs)
 
 
-def loss_plane(loss: TrainingLoss, vectors: Vector, distances: Sequence[float]) -> Vector:
+def loss_plane(
+    loss: TrainingLoss,
+    vectors: Vector,
+    distances: Sequence[float],
+    on_point: Callable[[int], None] = lambda done: None,
+) -> Vector:
     """The loss at theta + a_1 v_1 + a_2 v_2 for all a_1, a_2 in `distances`, as (a_1, a_2); `vectors` (parameters, 2).
 
-    The parameters are bit for bit what they were afterwards.
+    `on_point` hears how many are done. The parameters are bit for bit what they were afterwards.
     """
     kept = [each.detach().clone() for each in loss.parameters]
     like = loss.parameters[0]
     first, second = (torch.as_tensor(vectors[:, k].copy(), device=like.device, dtype=like.dtype) for k in (0, 1))
     losses = np.empty((len(distances), len(distances)))
     try:
-        for row, one in enumerate(distances):
-            for column, two in enumerate(distances):
-                reset(loss.parameters, kept)
-                loss.add(one * first + two * second)
-                losses[row, column] = loss.value()
+        for done, (row, column) in enumerate(np.ndindex(losses.shape), start=1):
+            reset(loss.parameters, kept)
+            loss.add(distances[row] * first + distances[column] * second)
+            losses[row, column] = loss.value()
+            on_point(done)
     finally:
         reset(loss.parameters, kept)
     return losses

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +51,15 @@ def from_dict(values: Mapping[str, Any]) -> Landscape:
 
 
 def measure(
-    config: RunConfig, workplace: Workplace, *, eigenvalues: int, distances: Sequence[float], device: str = "cpu"
+    config: RunConfig,
+    workplace: Workplace,
+    *,
+    eigenvalues: int,
+    distances: Sequence[float],
+    device: str = "cpu",
+    tell: Callable[[str], None] = lambda progress: None,
 ) -> Landscape:
-    """The landscape of a run whose weights were kept.
+    """The landscape of a run whose weights were kept; `tell` hears how far it is.
 
     Raises FileNotFoundError where they are not there, ValueError where so many eigenvalues there are not.
     """
@@ -62,8 +68,11 @@ def measure(
     digest = load_weights(model, workplace.weights(config))
     images, labels = training_set(config, load(config.data, workplace.data, workplace.data_root), device)
     loss = TrainingLoss(model.to(images), images, labels)
-    spectrum = top_eigenpairs(loss, max(eigenvalues, 2))
-    plane = loss_plane(loss, spectrum.vectors[:, :2], distances)
+    spectrum = top_eigenpairs(
+        loss, max(eigenvalues, 2), on_product=lambda done: tell(f"{done} products with the Hessian")
+    )
+    points = len(distances) ** 2
+    plane = loss_plane(loss, spectrum.vectors[:, :2], distances, lambda done: tell(f"{done} of {points} losses around"))
     return Landscape(
         run_id=run_id(config),
         weights_sha256=digest,

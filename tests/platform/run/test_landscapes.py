@@ -37,7 +37,8 @@ def measured(monkeypatch):
     """How often a landscape was measured, by a stand-in that takes no time."""
     calls = []
 
-    def stand_in(config, workplace, *, eigenvalues, distances, device):
+    def stand_in(config, workplace, *, eigenvalues, distances, device, tell):
+        tell("3 products")
         calls.append((eigenvalues, distances))
         return Landscape(
             run_id=run_id(config),
@@ -57,18 +58,27 @@ def measured(monkeypatch):
 
 
 def ask(workplace, eigenvalues=2, distances=(-1.0, 0.0, 1.0)):
-    told = []
-    parts = {"eigenvalues": eigenvalues, "distances": distances, "device": "cpu", "tell": told.append}
-    return landscapes(STUDY, (0,), workplace, **parts), told
+    said, told = [], []
+    hearing = {"say": said.append, "tell": told.append}
+    found = landscapes(STUDY, (0,), workplace, eigenvalues=eigenvalues, distances=distances, device="cpu", **hearing)
+    return found, said, told
 
 
 def test_what_was_measured_is_not_measured_again(workplace, measured):
-    first, told = ask(workplace)
-    again, _ = ask(workplace)
+    first, _, _ = ask(workplace)
+    again, said, told = ask(workplace)
     assert len(measured) == 1
     assert first == again
     assert [plan.config for plan, _ in first] == [PLAN.config]
-    assert "seed 0" in told[0]
+    assert said == ["0 of 1 runs to measure, the others were before"]
+    assert not told
+
+
+def test_it_is_told_how_many_runs_there_are_and_how_far_each_is(workplace, measured):
+    _, said, told = ask(workplace)
+    assert said[0] == "1 of 1 runs to measure"
+    assert told == ["1/1  baseline · convnet · seed 0", "1/1  baseline · convnet · seed 0: 3 products"]
+    assert said[1:] == ["1/1  baseline · convnet · seed 0  largest eigenvalue 2  1 s"]
 
 
 def test_other_weights_points_or_eigenvalues_are_measured_anew(workplace, measured):

@@ -48,14 +48,14 @@ def whole_hessian(loss):
 def power_iteration(loss, count, steps=400):
     """The paper's method: the eigenvalues of largest magnitude one by one, each orthogonal to those before."""
     found, values = [], []
-    generator = torch.Generator().manual_seed(1)
+    generator, times = torch.Generator().manual_seed(1), loss.hessian()
     for _ in range(count):
         vector = torch.randn(loss.size, generator=generator, dtype=torch.float64)
         for _ in range(steps):
             for earlier in found:
                 vector = vector - (vector @ earlier) * earlier
             vector = vector / vector.norm()
-            product = loss.hessian_times(vector)
+            product = times(vector)
             value, vector = float(vector @ product), product
         found.append(vector / vector.norm())
         values.append(value)
@@ -78,10 +78,45 @@ def test_power_iteration_finds_the_same(loss):
 
 def test_batches_change_nothing(loss, monkeypatch):
     vector = torch.randn(loss.size, dtype=torch.float64)
-    value, product = loss.value(), loss.hessian_times(vector)
+    value, product = loss.value(), loss.hessian()(vector)
     monkeypatch.setattr(hessian, "BATCH", 5)
     assert loss.value() == pytest.approx(value, rel=1e-12)
-    assert torch.allclose(loss.hessian_times(vector), product, rtol=1e-10)
+    assert torch.allclose(loss.hessian()(vector), product, rtol=1e-10)
+
+
+@pytest.mark.parametrize("batch", [5, IMAGES])
+def test_every_product_is_the_hessian_s_where_the_weights_are(loss, monkeypatch, batch):
+    monkeypatch.setattr(hessian, "BATCH", batch)
+    vector, other = torch.randn(2, loss.size, dtype=torch.float64)
+    times = loss.hessian()
+    assert torch.allclose(times(vector) + 2 * times(other), times(vector + 2 * other), rtol=1e-8)
+    before = times(vector)
+    loss.add(0.1 * other)
+    assert not torch.allclose(loss.hessian()(vector), before, rtol=1e-3)
+
+
+def test_a_gradient_that_was_kept_is_not_used_for_other_weights(loss):
+    times = loss.hessian()
+    loss.add(torch.full((loss.size,), 0.1, dtype=torch.float64))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        times(torch.ones(loss.size, dtype=torch.float64))
+
+
+def test_single_precision_is_as_accurate_as_was_asked(loss):
+    expected = top_eigenpairs(loss, COUNT, tolerance=1e-10).values
+    loss.model.float()
+    soft = loss.labels.is_floating_point()
+    single = TrainingLoss(loss.model, loss.images.float(), loss.labels.float() if soft else loss.labels)
+    assert np.allclose(top_eigenpairs(single, COUNT).values, expected, rtol=1e-3)
+
+
+def test_progress_is_told(loss):
+    products, points = [], []
+    spectrum = top_eigenpairs(loss, 2, on_product=products.append)
+    loss_plane(loss, spectrum.vectors, (-0.5, 0.0, 0.5), points.append)
+    assert products == list(range(1, len(products) + 1))
+    assert len(products) >= 2
+    assert points == list(range(1, 10))
 
 
 def test_the_plane_is_the_quadric_of_the_eigenvalues_near_its_centre(loss):

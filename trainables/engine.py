@@ -2,8 +2,9 @@
 
 What a step needs from the random number generators, and from the frozen teacher, is made for many steps at once:
 batches, augmented images, drop masks, the teacher's logits. Networks and images lie in memory channels last; the
-optimizer goes through large tensors in blocks that stay in the processor's cache. Steps are drawn up to the next report
-at most, so that whenever a checkpoint is written the generators stand where the reference loop's would.
+optimizer goes through large tensors in blocks that stay in the processor's cache; on a CPU wide convolutions go by
+Winograd's algorithm, and memory is kept. Steps are drawn up to the next report at most, so that whenever a checkpoint
+is written the generators stand where the reference loop's would.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,12 +22,14 @@ from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.evaluate import BATCH
 from crossarch.trainables.loop import Epoch, Work, is_reported, reference
+from crossarch.trainables.memory import keep_memory
 from crossarch.trainables.methods.augmentation import Drawn, apply_to_all, draw
 from crossarch.trainables.methods.distillation_loss import distillation_loss
 from crossarch.trainables.methods.drop_path import draw_mask, drops, set_keep_rate
 from crossarch.trainables.methods.keep_rate import keep_rate
 from crossarch.trainables.methods.learning_rate import learning_rate
 from crossarch.trainables.methods.optimizer import set_learning_rate, take_step
+from crossarch.trainables.winograd import use_winograd
 
 AHEAD = 640
 """Images that are made ahead of the steps, about: 64 steps of 10."""
@@ -129,7 +132,9 @@ def fast(work: Work) -> Epoch:
     precision = autocast(config, work.images.device)
     for network in (progress.model, work.teacher):
         if network is not None:
-            put_channels_last(network)
+            speed_up(network, config)
+    if work.images.device.type == "cpu":
+        keep_memory()
     count = len(torch.arange(len(work.images)).split(config.batch_size))
     steps = prepared_steps(drawn_steps(work, range(progress.epoch, config.epochs)), work.teacher, precision)
 
@@ -140,11 +145,16 @@ def fast(work: Work) -> Epoch:
     return take_epoch
 
 
-def put_channels_last(network: nn.Module) -> None:
-    """Orders the weights of convolutions as the images are, in place."""
+def speed_up(network: nn.Module, config: RunConfig) -> None:
+    """Orders convolutions' weights as the images are, and on a CPU lets wide ones go by Winograd's algorithm, in place.
+
+    In bfloat16 they stay as they are: its 8 bits are too few for the transforms.
+    """
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    if config.engine != "fast_bfloat16" and all(each.device.type == "cpu" for each in network.parameters()):
+        use_winograd(network)
 
 
 def autocast(config: RunConfig, device: torch.device) -> torch.autocast:

@@ -10,7 +10,7 @@ from settings import EPOCHS, MIDDLE, PLAIN, SETTINGS, STUDENT, make
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from crossarch.trainables import engine, loop
+from crossarch.trainables import engine, loop, winograd
 from crossarch.trainables.checkpoint import Checkpoints, Progress
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
@@ -51,7 +51,22 @@ def double_teacher(config: RunConfig, teacher_of: TeacherOf) -> nn.Module | None
     return None if teacher is None else teacher.double()
 
 
+@pytest.fixture
+def winograd_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However narrow a network and small a batch, so that these runs go by it, too."""
+    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 1)
+    monkeypatch.setattr(winograd, "FEWEST_TILES", 1)
+
+
+@pytest.fixture
+def winograd_where_no_gradient_is_0(config: RunConfig, request: pytest.FixtureRequest) -> None:
+    """By GroupNorm channels die in these narrow networks, and Lion takes the sign of what Winograd leaves of a 0."""
+    if config.model.norm != "group":
+        request.getfixturevalue("winograd_everywhere")
+
+
 @every_setting
+@pytest.mark.usefixtures("winograd_where_no_gradient_is_0")
 def test_whole_runs_are_the_reference_s_in_double_precision(
     config: RunConfig, few: Images, teacher_of: TeacherOf
 ) -> None:
@@ -92,6 +107,7 @@ class Interrupted(BaseException):
     """Stands in for whatever ends a process."""
 
 
+@pytest.mark.usefixtures("winograd_everywhere")
 @pytest.mark.parametrize("name", ["fast", "fast_bfloat16"])
 @pytest.mark.parametrize("config", [PLAIN, STUDENT, make("vgg11", "group", "full")], ids=["convnet", "resnet18", "vgg"])
 def test_a_resumed_run_ends_in_the_same_bits(
@@ -111,6 +127,7 @@ def test_a_resumed_run_ends_in_the_same_bits(
     assert_same(resumed, train(config, few, teacher=teacher_of(config)))
 
 
+@pytest.mark.usefixtures("winograd_everywhere")
 def test_a_step_never_waits_for_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fake tensors have no values: whoever asks for one fails. The choice of operations is drawn on the CPU."""
     config = STUDENT.replace({"engine": "fast", "augmentation.folds": 6})
@@ -131,6 +148,15 @@ def test_a_step_never_waits_for_its_device(monkeypatch: pytest.MonkeyPatch) -> N
         assert progress.steps == 2 * (EPOCHS - 4)
         with pytest.raises(DataDependentOutputException):
             losses.item()
+
+
+@pytest.mark.parametrize(("name", "taken"), [("reference", 0), ("fast", 2), ("fast_bfloat16", 0)])
+def test_wide_convolutions_of_the_fast_engine_go_by_winograd(name: str, taken: int, few: Images) -> None:
+    """The ConvNet's second and third; 32 tiles in a batch of 8 x 8."""
+    config = PLAIN.replace({"engine": name, "model.width": 1, "model.channels": [64, 64, 64], "epochs": 10})
+    model = train(config, few).model
+
+    assert sum(isinstance(module, winograd.WinogradConv2d) for module in model.modules()) == taken
 
 
 def test_bfloat16_computes_otherwise_and_keeps_weights_in_single_precision(few: Images) -> None:

@@ -25,9 +25,10 @@ from crossarch.trainables.batch import Parser, find_device
 from crossarch.trainables.checkpoint import Progress
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.engine import AHEAD, autocast, drawn_steps, prepared_steps, put_channels_last, take
+from crossarch.trainables.engine import AHEAD, autocast, drawn_steps, prepared_steps, speed_up, take
 from crossarch.trainables.environment import describe
 from crossarch.trainables.loop import Work, reference, step
+from crossarch.trainables.memory import keep_memory, return_memory
 from crossarch.trainables.methods.drop_path import set_keep_rate
 from crossarch.trainables.methods.keep_rate import keep_rate
 from crossarch.trainables.methods.learning_rate import learning_rate
@@ -68,9 +69,9 @@ class Bench:
         self.loop = loop
         self.losses = torch.zeros((), device=device, dtype=self.work.images.dtype)
         if loop.startswith("fast"):
-            put_channels_last(self.work.progress.model)
-            if self.work.teacher is not None:
-                put_channels_last(self.work.teacher)
+            for network in (self.work.progress.model, self.work.teacher):
+                if network is not None:
+                    speed_up(network, self.work.config)
         self.seconds(1)
         self.setup_seconds = time.perf_counter() - begun
         """Building it and its first epoch."""
@@ -78,6 +79,7 @@ class Bench:
     def seconds(self, steps: int) -> float:
         """Seconds an epoch, over so many epochs."""
         device = self.work.images.device
+        (keep_memory if self.loop.startswith("fast") else return_memory)()
         synchronize(device)
         begun = time.perf_counter()
         self.train(steps)

@@ -1,0 +1,128 @@
+"""Winograd's convolution is the convolution, with its gradients, and is taken only where it is of use."""
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812, the field's name for it
+from torch import Tensor, nn
+
+from crossarch.trainables import winograd
+from crossarch.trainables.winograd import WinogradConv2d, convolve, use_winograd
+
+SHAPES = [(1, 1, 1, 4, 4), (2, 5, 7, 8, 8), (3, 4, 2, 4, 12), (5, 3, 6, 16, 8)]
+"""Images, channels in and out, height and width."""
+
+
+def case(shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    count, ins, outs, height, width = shape
+    torch.manual_seed(0)
+    images, weight = torch.randn(count, ins, height, width, dtype=dtype), torch.randn(outs, ins, 3, 3, dtype=dtype)
+    return images.requires_grad_(), weight.requires_grad_()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("block", [1, 300, 2**21])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_values_and_gradients_are_the_convolution_s(
+    shape: tuple[int, ...], block: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether all images are one block, or each its own, or blocks are of unequal size."""
+    monkeypatch.setattr(winograd, "BLOCK", block)
+    images, weight = case(shape)
+    laid = images.contiguous(memory_format=layout), weight.contiguous(memory_format=layout)
+    expected, found = F.conv2d(*laid, padding=1), convolve(*laid)
+    slope = torch.randn_like(expected)
+
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
+    for one, other in zip(
+        torch.autograd.grad(found, (images, weight), slope),
+        torch.autograd.grad(expected, (images, weight), slope),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_a_gradient_that_nobody_asks_for_is_not_needed_for_the_other(wanted: int) -> None:
+    tensors = case(SHAPES[1])
+    tensors[1 - wanted].requires_grad_(False)
+    expected, found = (of(*tensors).square().sum() for of in (lambda *two: F.conv2d(*two, padding=1), convolve))
+
+    torch.testing.assert_close(
+        *(torch.autograd.grad(each, tensors[wanted])[0] for each in (found, expected)), rtol=1e-12, atol=1e-10
+    )
+
+
+def test_rounding_in_single_precision_is_small() -> None:
+    """Root of mean square, over the standard deviation of the result."""
+    images, weight = case((10, 128, 256, 16, 16), torch.float32)
+    with torch.no_grad():
+        exact = F.conv2d(images.double(), weight.double(), padding=1)
+        errors = [
+            float((found.double() - exact).square().mean().sqrt() / exact.std())
+            for found in (convolve(images, weight), F.conv2d(images, weight, padding=1))
+        ]
+
+    assert errors[0] < 2e-5
+    assert errors[1] < errors[0]
+
+
+def network(**changes: object) -> nn.Conv2d:
+    settings = {"in_channels": 64, "out_channels": 64, "kernel_size": 3, "padding": 1, **changes}
+    return nn.Conv2d(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_suited_convolution_computes_as_before_and_keeps_its_weights(bias: bool) -> None:
+    convolution = network(bias=bias, out_channels=80).double()
+    images = torch.randn(2, 64, 16, 16, dtype=torch.float64)
+    expected, weights = convolution(images), dict(convolution.state_dict())
+    use_winograd(nn.Sequential(convolution))
+
+    assert isinstance(convolution, WinogradConv2d)
+    torch.testing.assert_close(convolution(images), expected, rtol=0, atol=1e-12)
+    assert all(torch.equal(value, weights[name]) for name, value in convolution.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kernel_size": 1, "padding": 0},
+        {"kernel_size": 5},
+        {"stride": 2},
+        {"padding": 0},
+        {"dilation": 2},
+        {"groups": 2},
+        {"padding_mode": "circular"},
+        {"in_channels": 63},
+        {"out_channels": 63},
+    ],
+    ids=str,
+)
+def test_any_other_convolution_stays_what_it_was(changes: dict[str, object]) -> None:
+    convolution = network(**changes)
+    use_winograd(convolution)
+
+    assert type(convolution) is nn.Conv2d
+
+
+@pytest.mark.parametrize(
+    ("shape", "taken"),
+    [((2, 64, 16, 16), True), ((32, 64, 4, 4), True), ((31, 64, 4, 4), False), ((20, 64, 6, 16), False)],
+)
+def test_it_is_taken_for_whole_tiles_and_enough_of_them(
+    shape: tuple[int, ...], taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def noted(images: Tensor, weight: Tensor) -> Tensor:
+        calls.append(images.shape)
+        return convolve(images, weight)
+
+    monkeypatch.setattr(winograd, "convolve", noted)
+    convolution = network()
+    images = torch.randn(*shape)
+    expected = convolution(images)
+    use_winograd(convolution)
+
+    torch.testing.assert_close(convolution(images), expected, rtol=1e-3, atol=1e-3)
+    assert calls == [images.shape] * taken

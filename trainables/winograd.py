@@ -99,12 +99,14 @@ class _Convolution(torch.autograd.Function):
         weights = torch.mm(both_sides(_WEIGHT, weight), rows).view(36, outs, ins)
         result = images.new_empty((len(images), *images.shape[2:], outs))
         blocks = []
-        for own, target in zip(_blocks(images.permute(0, 2, 3, 1), outs), _blocks(result, ins), strict=True):
+        size = block_size(images, outs)
+        for own, target in zip(images.permute(0, 2, 3, 1).split(size), result.split(size), strict=True):
             tiles = cut(own)
             products = torch.bmm(tiles, weights.transpose(1, 2))
             put(torch.mm(both_sides(_OUTPUT, images), products.view(36, -1)), target)
             blocks.append(tiles)
         context.save_for_backward(weights, *blocks)
+        context.block_size = size
         return result.permute(0, 3, 1, 2)
 
     @staticmethod
@@ -114,15 +116,16 @@ class _Convolution(torch.autograd.Function):
         outs, ins = weights.shape[1:]
         slope = slope.permute(0, 2, 3, 1)
         of_images = slope.new_zeros(_padded(slope.shape, ins)) if context.needs_input_grad[0] else None
-        of_weights = None
-        for index, (own, tiles) in enumerate(zip(_blocks(slope, ins), blocks, strict=True)):
+        of_weights, first = None, 0
+        for own, tiles in zip(slope.split(context.block_size), blocks, strict=True):
             products = torch.mm(both_sides(_OUTPUT, slope).T, take(own)).view(36, -1, outs)
             if of_images is not None:
                 slopes = torch.mm(both_sides(_INPUT, slope).T, torch.bmm(products, weights).view(36, -1))
-                add(slopes, of_images[index * len(own) :][: len(own)])
+                add(slopes, of_images[first : first + len(own)])
             if context.needs_input_grad[1]:
                 turned = products.transpose(1, 2)
                 of_weights = torch.bmm(turned, tiles) if of_weights is None else of_weights.baddbmm_(turned, tiles)
+            first += len(own)
         if of_weights is not None:
             rows = torch.mm(both_sides(_WEIGHT, slope).T, of_weights.view(36, -1))
             of_weights = rows.view(3, 3, outs, ins).permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
@@ -169,11 +172,10 @@ def add(tiles: Tensor, padded: Tensor) -> None:
             padded[:, row : row + height - 3 : TILE, column : column + width - 3 : TILE].add_(grid[row, column])
 
 
-def _blocks(images: Tensor, others: int) -> tuple[Tensor, ...]:
-    """Images (N, H, W, C) in blocks such that neither their tiles nor those of `others` channels exceed BLOCK much."""
-    _, height, width, channels = images.shape
-    each = 36 * (height // TILE) * (width // TILE) * max(channels, others)
-    return images.split(max(1, BLOCK // each))
+def block_size(images: Tensor, outs: int) -> int:
+    """How many images (N, C, H, W) at a time, so that neither their tiles nor those of `outs` channels exceed BLOCK."""
+    _, ins, height, width = images.shape
+    return max(1, BLOCK // (36 * (height // TILE) * (width // TILE) * max(ins, outs)))
 
 
 def _padded(shape: torch.Size, channels: int) -> tuple[int, int, int, int]:

@@ -25,7 +25,7 @@ from crossarch.trainables.parts import (
     OptimizerConfig,
     PhasesConfig,
 )
-from crossarch.trainables.settings import Part, Settings, setting
+from crossarch.trainables.settings import Part, Settings, check_kind, check_value, setting
 
 __all__ = [
     "AugmentationConfig",
@@ -161,9 +161,20 @@ class RunConfig(Settings):
         return _plain(self)
 
     def reseeded(self, seed: int) -> Self:
-        """A copy with another seed, its teacher's too. Raises ValueError for a seed that is not allowed."""
-        kd = self.kd and dataclasses.replace(self.kd, teacher=self.kd.teacher.reseeded(seed))
-        return dataclasses.replace(self, seed=seed, kd=kd)
+        """A copy with another seed, its teacher's too. Raises ValueError for a seed that is not allowed.
+
+        All else has been checked, and is not again: a study has thousands of seeds and cells.
+        """
+        field = self.__dataclass_fields__["seed"]
+        check_value(field, seed)
+        check_kind(field, seed)
+        changed = copy.copy(self)
+        object.__setattr__(changed, "seed", seed)
+        if self.kd is not None:
+            taught = copy.copy(self.kd)
+            object.__setattr__(taught, "teacher", self.kd.teacher.reseeded(seed))
+            object.__setattr__(changed, "kd", taught)
+        return changed
 
 
 PARTS: dict[str, type[Settings]] = {

@@ -18,26 +18,28 @@ _FORMULA = re.compile(r"\s*[=+\-@\t\r|%]")
 _MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
 """A hyphen before a number that is nothing else."""
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "[": r"{[}",
-    "]": r"{]}",
-    "±": r"$\pm$",
-    "–": "--",
-}
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "$": r"\$",
+        "&": r"\&",
+        "#": r"\#",
+        "%": r"\%",
+        "_": r"\_",
+        "^": r"\textasciicircum{}",
+        "~": r"\textasciitilde{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "[": r"{[}",
+        "]": r"{]}",
+        "±": r"$\pm$",
+        "–": "--",
+    }
+)
 """`[` stands in braces, as it would be taken for an argument after a line's end."""
 
 
@@ -89,8 +91,7 @@ def _latex(texts: "list[str] | tuple[str, ...]") -> str:
 
 def escape_latex(text: str) -> str:
     """`text` on one line that reads as it is; characters beyond Latin need an engine that knows them."""
-    escaped = "".join(_LATEX.get(letter, letter) for letter in one_line(text))
-    return _MINUS.sub("$-$", escaped)
+    return _MINUS.sub("$-$", one_line(text).translate(_LATEX))
 
 
 def to_markdown(sheet: Sheet) -> str:

@@ -52,9 +52,10 @@ def write_report(study: Study, seeds: tuple[int, ...], root: Path, folder: Path,
     ledger = Ledger(root)
     results = ledger.read()
     recorded = [invocation.command for invocation in ledger.invocations(study.name)]
-    table = build_table(study, seeds, results)
-    if not anew and digest_of(folder / PAGE) == digest(study, table, results, root, recorded):
-        return []
+    if not anew:
+        table = build_table(study, seeds, results)
+        if digest_of(folder / PAGE) == digest(study, table, results, root, recorded):
+            return []
     written = []
     for name, content in files(make_report(study, seeds, results, root, recorded)):
         raw = content.encode() if isinstance(content, str) else content

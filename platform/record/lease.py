@@ -195,7 +195,7 @@ def others(copy: WorkingCopy, own: str, wanted: set[str], now: float) -> Iterato
         if name == own:
             continue
         left, here = LASTS - round(now - written), found["host"] == machine()
-        if left <= 0 or (here and not _lives(found["process"], found["began"])):
+        if left <= 0 or (here and not _lives(found["process"], found.get("began"))):
             copy.drop(name)
             continue
         shared = len(wanted & set(found["takes"]))

@@ -10,7 +10,7 @@ import re
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,8 @@ def _without_waiting_for_the_disk() -> None:
     @event.listens_for(Engine, "connect")
     def relax(connection: Any, record: object) -> None:
         if isinstance(connection, sqlite3.Connection):
-            connection.execute("PRAGMA synchronous = OFF")
+            with suppress(sqlite3.DatabaseError):  # not a database: told when it is used; MLflow tries here for 100 s
+                connection.execute("PRAGMA synchronous = OFF")
 
 
 @contextmanager

@@ -50,7 +50,8 @@ class WinogradConv2d(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002, torch's name
         if not pays(input):
-            return super()._conv_forward(input, weight, bias)
+            direct: Tensor = super()._conv_forward(input, weight, bias)
+            return direct
         convolved = convolve(input, weight)
         return convolved if bias is None else convolved + bias[:, None, None]
 
@@ -85,7 +86,7 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
 
     Differentiable once.
     """
-    convolved: Tensor = _Convolution.apply(images, weight)
+    convolved: Tensor = _Convolution.apply(images, weight)  # type: ignore[no-untyped-call]
     return convolved
 
 

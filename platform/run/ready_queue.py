@@ -66,6 +66,10 @@ class ReadyQueue:
         self._states[task.run_id] = "running"
         return task
 
+    def put_back(self, identity: str) -> None:
+        """Lets a running task be taken again: it never began."""
+        self._states[identity] = "ready"
+
     def finish(self, identity: str, *, can_teach: bool, failed: bool = False) -> list[Task]:
         """Marks a running task as over and releases or blocks its students; the newly blocked are returned."""
         self._states[identity] = "failed" if failed else "done"
@@ -86,8 +90,8 @@ class ReadyQueue:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left that could ever be taken."""
-        return self._exhausted and not any(state in ("ready", "waiting") for state in self._states.values())
+        """Whether nothing is left that could ever be taken: a running task may be put back."""
+        return self._exhausted and not any(state in ("ready", "waiting", "running") for state in self._states.values())
 
     def in_state(self, state: State) -> list[Task]:
         """The tasks in one state, in their order."""

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -27,6 +28,8 @@ from crossarch.trainables.run import blocked, now
 
 RETRIES = 2
 """Times that a run is started anew, from its last checkpoint, when its worker dies."""
+UNBEGUN = 10
+"""Times that Tune is asked anew for a run whose worker it could not start, RETRIES included."""
 
 
 class NotSnapshotted:
@@ -118,12 +121,14 @@ class Events(NotSnapshotted, tune.Callback):
         self.listeners = listeners
         self.interrupt = interrupt
         self.running: dict[str, Task] = {}
+        self.unbegun = Counter[str]()
+        """How often a run's worker never started, by run."""
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has its worker, perhaps after its last one died."""
         identity = trial.config["run_id"]
         if identity not in self.running:
-            self.running[identity] = next(t for t in self.tasks.in_state("running") if t.run_id == identity)
+            self.running[identity] = next(self._taken(identity))
             for listener in self.listeners:
                 listener.running(self.running[identity])
 
@@ -141,13 +146,24 @@ class Events(NotSnapshotted, tune.Callback):
                 listener.point(task, Point(**result["point"]))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """The worker has died too often."""
+        """The worker has died too often. One that never started is asked for again: Ray finds out late what it lost."""
+        identity = trial.config["run_id"]
+        if identity not in self.running and any(self._taken(identity)):
+            self.unbegun[identity] += 1
+            if self.unbegun[identity] <= UNBEGUN:
+                self.tasks.put_back(identity)
+                return
+            self.running[identity] = next(self._taken(identity))
         self._lost(trial, f"its worker died {RETRIES + 1} times: out of memory, killed, or its machine was lost")
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Usual after a result; otherwise the trial was stopped."""
         if not self.interrupt.asked:
             self._lost(trial, "it ended without a result")
+
+    def _taken(self, identity: str) -> Iterator[Task]:
+        """The task of that run, if it was taken and is not over."""
+        return (task for task in self.tasks.in_state("running") if task.run_id == identity)
 
     def _lost(self, trial: Trial, reason: str) -> None:
         task = self.running.get(trial.config["run_id"])

@@ -17,7 +17,7 @@ from crossarch.platform.run.estimate import step_count
 from crossarch.platform.run.plan import Task, make_plan
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.site import Site
-from crossarch.platform.run.tune_driver import Events, Interrupt, QueueSearcher, keep_credentials
+from crossarch.platform.run.tune_driver import UNBEGUN, Events, Interrupt, QueueSearcher, keep_credentials
 from crossarch.trainables.config import from_dict
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.result import Point
@@ -113,6 +113,8 @@ def test_tune_waits_for_teachers_and_is_told_the_end(study, result):
     running.end(teacher, result(TEACHER))
     student = running.start()
     assert student.config["keep_weights"] is False
+    assert running.suggest() is None
+    running.end(student, result(STUDENT))
     assert running.suggest() == Searcher.FINISHED
 
 
@@ -153,6 +155,29 @@ def test_a_worker_that_dies_too_often_is_a_failure_and_blocks(study):
     assert results[run_id(STUDENT)].error == f"its teacher {run_id(TEACHER)} failed"
     assert results[run_id(GRANDCHILD)].error == f"its teacher {run_id(STUDENT)} was blocked"
     assert running.start().config["run_id"] == run_id(PLAIN), "the others go on"
+
+
+def test_a_run_whose_worker_never_starts_is_asked_for_again_and_in_the_end_fails(study):
+    """As on a node that was killed, and that Ray does not know to be lost yet."""
+    running = study(PLAIN)
+    spec = running.suggest()
+    for _ in range(UNBEGUN):
+        assert running.suggest() is None, "Tune must not believe that there is nothing left"
+        running.events.on_trial_error(0, [], SimpleNamespace(config=spec))
+        assert running.suggest() == spec
+    assert not running.notes.heard
+
+    running.events.on_trial_error(0, [], SimpleNamespace(config=spec))
+    assert running.notes.results[run_id(PLAIN)].error.startswith("its worker died 3 times")
+    assert running.suggest() == Searcher.FINISHED
+
+
+def test_a_run_whose_worker_starts_at_the_second_attempt_is_as_any_other(study, result):
+    running = study(PLAIN)
+    running.events.on_trial_error(0, [], SimpleNamespace(config=running.suggest()))
+    running.end(running.start(), result(PLAIN))
+    assert running.notes.heard == [("running", run_id(PLAIN)), ("done", run_id(PLAIN), "finished")]
+    assert running.suggest() == Searcher.FINISHED
 
 
 def test_a_run_that_its_worker_refuses_fails_alone_and_says_why(study, result):

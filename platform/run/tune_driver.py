@@ -29,7 +29,7 @@ from crossarch.trainables.run import blocked, now
 RETRIES = 2
 """Times that a run is started anew, from its last checkpoint, when its worker dies."""
 UNBEGUN = 10
-"""Times that Tune is asked anew for a run whose worker it could not start, RETRIES included."""
+"""Times that Tune is asked anew for a run whose worker it could not start; it tries RETRIES + 1 times at each."""
 
 
 class NotSnapshotted:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 ROOMS = ("platform", "search_spaces", "trainables")
 
-LARGEST = 2_000_000
+LARGEST = 1_000_000
 """Bytes of the package. Every node unpacks it."""
 
 

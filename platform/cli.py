@@ -28,6 +28,7 @@ from crossarch.platform.options import (
     Smoke,
     Storage,
     StudyName,
+    StudyNames,
     Tracking,
     Vary,
     check_study,
@@ -89,7 +90,7 @@ def studies() -> None:
 
 @app.command()
 def run(
-    study: StudyName,
+    studies: StudyNames,
     smoke: Smoke = False,
     budget: Budget = 1.0,
     seeds: Seeds = None,
@@ -107,17 +108,23 @@ def run(
     data_root: DataRoot = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and train nothing.")] = False,
 ) -> None:
-    """Train what the study lacks and show its table. Ctrl-C ends tidily; running again continues."""
+    """Train what the studies lack, as one queue, and show their tables. Ctrl-C ends tidily; again, it continues."""
     root = require_writable(storage)
     site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
-    chosen, numbers = _choose(form_of(study, design, configs, vary), smoke, budget, seeds, root, only)
+    forms = [form_of(name, design, configs, vary) for name in studies]
+    chosen = [_choose(form, smoke, budget, seeds, root, only) for form in forms]
+    names = [each.name for each, _ in chosen]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInputError(f"study = {name!r} is given twice")
     if dry_run:
-        from crossarch.platform.run.forecast import render_forecast
+        from crossarch.platform.run.forecast import render_forecasts
         from crossarch.platform.run.runner import plan_study
 
-        console().print(render_forecast(chosen, plan_study(chosen, numbers, root), root))
+        plans = [(each, plan_study(each, numbers, root)) for each, numbers in chosen]
+        console().print(render_forecasts(plans, root))
         return
-    raise typer.Exit(_train(chosen, numbers, site))
+    raise typer.Exit(_train(chosen, site))
 
 
 def _choose(
@@ -131,26 +138,26 @@ def _choose(
     return grown_from(chosen, numbers, root), numbers
 
 
-def _train(study: "Study", seeds: tuple[int, ...], site: "Site") -> int:
-    """Runs the study and prints its table; the exit status."""
+def _train(chosen: "list[tuple[Study, tuple[int, ...]]]", site: "Site") -> int:
+    """Runs the studies, each with its seeds, and prints their tables; the exit status."""
     from crossarch.platform.run.cluster import ClusterError
-    from crossarch.platform.run.runner import run_study
+    from crossarch.platform.run.runner import run_studies
 
     terminal = console()
     try:
-        ending = run_study(study, seeds, site, terminal)
+        endings = run_studies(chosen, site, terminal)
     except ConnectionError as error:
         raise BadInputError(str(error)) from error
     except ClusterError as error:
         typer.echo(f"crossarch: {error}", err=True)
         return 1
-    study = ending.study
-    if not study.to_distil():  # else nothing could be trained
-        _print_report(study, seeds, site.root, terminal)
-        _publish(study, seeds, site.root, site.tracking, terminal, anew=False)
-    if ending.interrupted:
+    for ending, (_, seeds) in zip(endings, chosen, strict=True):
+        if not ending.study.to_distil():  # else nothing could be trained
+            _print_report(ending.study, seeds, site.root, terminal)
+            _publish(ending.study, seeds, site.root, site.tracking, terminal, anew=False)
+    if any(ending.interrupted for ending in endings):
         terminal.print("\nInterrupted. The same command continues where this one stopped.")
-    return ending.exit_status
+    return max(ending.exit_status for ending in endings)
 
 
 def _print_report(study: "Study", seeds: tuple[int, ...], root: Path, terminal: "Console") -> None:
@@ -270,7 +277,7 @@ def train(
         chosen = bound(single_run(arm, parse_changes(settings or [])).scaled(budget), root)
         check_study(chosen)
     site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
-    raise typer.Exit(_train(chosen, chosen.seeds, site))
+    raise typer.Exit(_train([(chosen, chosen.seeds)], site))
 
 
 for command in (compare, distill, ui, sync, clean, schedules, landscape, overhead):

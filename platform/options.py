@@ -40,6 +40,10 @@ def whole_number(text: str) -> int:
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study's name, as `crossarch studies` lists them, or its file.")
 ]
+StudyNames = Annotated[
+    list[str],
+    typer.Argument(metavar="STUDY...", help="Studies' names, as `crossarch studies` lists them, or their files."),
+]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in a minute.")]
 Budget = Annotated[
     float,

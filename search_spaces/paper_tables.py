@@ -120,7 +120,7 @@ def paper_study(reference: str, question: str, axes: tuple[Axis, ...], arms: tup
         # Digits, which are on every machine, stand in for the data.
         "smoke_form": Smoke(
             budget=0.004,
-            changes={"data": {"dataset": "digits", "images_per_class": 2}, "model.width": 0.0625},
+            changes={"data": {"dataset": "digits", "images_per_class": 1}, "model.width": 1 / 32},
             only={first.name: (next(iter(first.choices)),)},
             note="its data replaced by digits",
         ),

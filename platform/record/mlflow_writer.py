@@ -22,6 +22,9 @@ from crossarch.trainables.result import Point, RunResult
 
 _POINTS_WAITING = 10_000
 """Live points beyond these are dropped: the run's result brings them again."""
+_BREATH = 0.5
+"""Seconds from one delivery to the next: what comes meanwhile goes together, and the points of a run that ends not
+at all, as its result brings them."""
 _LONGEST_PAUSE = 300.0
 """Seconds. After the n-th failure in a row the writer leaves MLflow alone for 2^n seconds, up to these."""
 
@@ -81,6 +84,7 @@ class Writer:
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._points_waiting = 0
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._courier = _Courier(tracking_uri, clock)
         self._thread: threading.Thread | None = None
 
@@ -129,6 +133,7 @@ class Writer:
     def close(self, timeout: float) -> int:
         """Ends the invocation and waits up to `timeout` seconds; how many runs, it included, are not level."""
         self._events.put(_Closed())
+        self._closing.set()
         if self._thread is not None:
             self._thread.join(timeout)
         return sum(self._courier.shown.get(name) != number for name, number in self._wanted.items())
@@ -149,6 +154,7 @@ class Writer:
             if error is not None:
                 self.failures += 1
                 self.last_error = error
+            self._closing.wait(_BREATH)
 
     def _waiting(self) -> list[_Event]:
         """All events that wait; none where it is time to try again first."""

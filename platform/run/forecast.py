@@ -1,34 +1,54 @@
 """What a study would still train, in how much time and on how much disk, before anything is done."""
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.report.wording import duration as in_words
 from crossarch.platform.run.estimate import duration, makespan, paces
-from crossarch.platform.run.plan import Plan
+from crossarch.platform.run.plan import Plan, merged
 from crossarch.search_spaces.study import Study
 
 RECORD_BYTES = 75_000
 """Of one run: 29 kB in the ledger and 46 kB in the embedded MLflow, the means of 12 runs of quickstart."""
 
 
+def render_forecasts(plans: Sequence[tuple[Study, Plan]], root: Path) -> RenderableType:
+    """`render_forecast` of each study; of several, what they are together, too."""
+    told = [render_forecast(study, plan, root) for study, plan in plans]
+    if len(plans) > 1:
+        together = merged([plan for _, plan in plans])
+        told.append(_grid([("Together", f"{len(plans)} studies"), *_rows(together, root)]))
+    return Group(*told)
+
+
 def render_forecast(study: Study, plan: Plan, root: Path) -> RenderableType:
     """Counts of runs, those already done, disk, and the time from the ledger's history."""
-    grid = Grid.grid(padding=(0, 2))
+    first, second, *others = _rows(plan, root)
+    distilled = [
+        ("To distil", f"{name}, first, in {config.steps:,} steps") for name, config in study.to_distil().items()
+    ]
+    return _grid([("Study", f"{study.name}: {study.question}"), first, second, *distilled, *others])
+
+
+def _rows(plan: Plan, root: Path) -> list[tuple[str, str]]:
     teaching = sum(task.teaches for task in plan.tasks)
     rows = [
-        ("Study", f"{study.name}: {study.question}"),
         ("Runs", f"{len(plan.members)}, of which {plan.done} are in the ledger"),
         ("To train", f"{len(plan.tasks)}, of which {teaching} teach others" if plan.tasks else "nothing"),
     ]
-    rows += [("To distil", f"{name}, first, in {config.steps:,} steps") for name, config in study.to_distil().items()]
     if plan.tasks:
         rows += [("Time", forecast_time(plan, root)), ("Disk", f"about {forecast_bytes(plan) / 1e6:,.0f} MB")]
+    return rows
+
+
+def _grid(rows: Iterable[tuple[str, str]]) -> Grid:
+    grid = Grid.grid(padding=(0, 2))
     for name, text in rows:
         grid.add_row(Text(name, style="bold"), Text(text))
     return grid

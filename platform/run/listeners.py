@@ -1,6 +1,6 @@
 """Who hears of the runs while they train: the ledger, MLflow, and whoever else implements `Listener`."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -55,19 +55,26 @@ class LedgerListener:
 
 
 class MlflowListener:
-    """Passes events on to MLflow's writer, which never waits."""
+    """Passes what happens to a study's runs on to MLflow's writer, which never waits.
 
-    def __init__(self, view: Writer) -> None:
-        self.view = view
+    A run that several studies share is shown while it trains in the first of them, and in the others once it is over.
+    """
+
+    def __init__(self, view: Writer, study: str = "", runs: Container[str] | None = None) -> None:
+        """`runs` are the study's, by id, where the driver trains others, too."""
+        self.view, self._study, self._runs = view, study, runs
 
     def running(self, task: Task) -> None:
         """The run appears as running."""
-        self.view.running(task.run_id, task.config)
+        if task.study == self._study:
+            self.view.running(task.run_id, task.config)
 
     def point(self, task: Task, point: Point) -> None:
         """Its curve goes on."""
-        self.view.point(task.run_id, point)
+        if task.study == self._study:
+            self.view.point(task.run_id, point)
 
     def done(self, task: Task, result: RunResult) -> None:
         """It ends, complete."""
-        self.view.done(result)
+        if self._runs is None or task.run_id in self._runs:
+            self.view.done(result)

@@ -5,9 +5,11 @@
     crossarch_device_seconds_total{study, outcome}  seconds that those have held their device
     crossarch_steps_per_second{architecture}        of each run that trains, told by its worker (`Pace`)
 
-A scrape of any node's metrics port finds those of the processes there.
+A run that several studies share counts in the first of them. A scrape of any node's metrics port finds those of the
+processes there.
 """
 
+from collections import Counter as Counts
 from typing import get_args
 
 from crossarch.platform.run.plan import Task
@@ -18,10 +20,10 @@ from crossarch.trainables.result import Point, RunResult
 class MetricsListener:
     """Keeps the driver's metrics level with the queue."""
 
-    def __init__(self, study: str, queue: ReadyQueue) -> None:
+    def __init__(self, queue: ReadyQueue) -> None:
         from ray.util.metrics import Counter, Gauge  # slow, and only where runs are trained
 
-        self._study, self._queue = study, queue
+        self._queue = queue
         self._runs = Gauge("crossarch_runs", "Runs by state.", ("study", "state"))
         self._ended = Counter("crossarch_runs_ended_total", "Runs ended, by outcome.", ("study", "outcome"))
         self._seconds = Counter(
@@ -38,12 +40,14 @@ class MetricsListener:
 
     def done(self, task: Task, result: RunResult) -> None:
         """One more over."""
-        tags = {"study": self._study, "outcome": result.outcome}
+        tags = {"study": task.study, "outcome": result.outcome}
         self._ended.inc(1, tags)
         if result.device_seconds:
             self._seconds.inc(result.device_seconds, tags)
         self._count()
 
     def _count(self) -> None:
-        for state in get_args(State):
-            self._runs.set(len(self._queue.in_state(state)), {"study": self._study, "state": state})
+        counts = {state: Counts(task.study for task in self._queue.in_state(state)) for state in get_args(State)}
+        for study in {study for found in counts.values() for study in found}:
+            for state, found in counts.items():
+                self._runs.set(found[study], {"study": study, "state": state})

@@ -1,6 +1,7 @@
 """What a study still has to train: its runs less those in the ledger, teachers before their students."""
 
-from collections.abc import Collection, Iterable, Mapping
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,8 @@ class Task:
     """Whether other tasks learn from its weights."""
     analysed: bool = False
     """Whether its study looks at its weights."""
+    study: str = ""
+    """The study that it is trained for; of several the first."""
 
     @property
     def keeps_weights(self) -> bool:
@@ -78,8 +81,9 @@ def make_plan(
     *,
     analysed: bool = False,
     elsewhere: Collection[str] = (),
+    study: str = "",
 ) -> Plan:
-    """The plan for `planned` runs, given the ledger's `results` and the folder of kept weights.
+    """The plan for the `planned` runs of a `study`, given the ledger's `results` and the folder of kept weights.
 
     `elsewhere` are the names of those that are kept in storage of which the folder is a working copy.
 
@@ -102,7 +106,7 @@ def make_plan(
                 add(config.kd.teacher, teaches=True)
         teaches = teaches or (identity in tasks and tasks[identity].teaches)
         tasks[identity] = Task(
-            run_id=identity, config=config, teacher_id=teacher_id, teaches=teaches, analysed=analysed
+            run_id=identity, config=config, teacher_id=teacher_id, teaches=teaches, analysed=analysed, study=study
         )
 
     for member in members:
@@ -111,6 +115,26 @@ def make_plan(
             add(configs[member.run_id], teaches=False)
     known = {identity: results[identity] for identity in configs if identity in results}
     return Plan(members=members, configs=configs, results=known, tasks=tuple(tasks.values()))
+
+
+def merged(plans: Sequence[Plan]) -> Plan:
+    """The plans of several studies against one ledger as one, in their order: what they share is there once."""
+    members: dict[str, Member] = {}
+    tasks: dict[str, Task] = {}
+    for plan in plans:
+        for member in plan.members:
+            members.setdefault(member.run_id, member)
+        for task in plan.tasks:
+            known = tasks.setdefault(task.run_id, task)
+            tasks[task.run_id] = dataclasses.replace(
+                known, teaches=known.teaches or task.teaches, analysed=known.analysed or task.analysed
+            )
+    return Plan(
+        members=tuple(members.values()),
+        configs={identity: config for plan in plans for identity, config in plan.configs.items()},
+        results={identity: result for plan in plans for identity, result in plan.results.items()},
+        tasks=tuple(tasks.values()),
+    )
 
 
 def _is_done(result: RunResult | None) -> bool:

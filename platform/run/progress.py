@@ -98,9 +98,9 @@ class TerminalProgress:
         if self.console.is_terminal:
             self._bar.stop()
 
-    def know(self, members: Iterable[Member]) -> None:
-        """The places in the study of runs that are told of from now on."""
-        self._labels |= {m.run_id: " · ".join((m.arm, *m.cell)) for m in members}
+    def know(self, members: Iterable[Member], study: str = "") -> None:
+        """The places in their study, which is named where there are several, of runs that are told of from now on."""
+        self._labels |= {m.run_id: " · ".join(filter(None, (study, m.arm, *m.cell))) for m in members}
 
     def running(self, task: Task) -> None:
         """One more under way."""

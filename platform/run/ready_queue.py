@@ -1,4 +1,7 @@
-"""The order of work: a run is ready once its teacher is trained, and nothing waits while holding a device."""
+"""The order of work: a run is ready once its teacher is trained, and nothing waits while holding a device.
+
+Of several studies the first comes first, and the next begins where nothing of it is ready.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -12,7 +15,7 @@ More = Callable[[], list[Task] | None]
 
 
 class ReadyQueue:
-    """Hands out tasks, teachers first, each once, as soon as what they need is there."""
+    """Hands out tasks, study by study and of each the teachers first, each once, as soon as what they need is there."""
 
     def __init__(self, tasks: Iterable[Task], unfit: Iterable[str] = (), more: More = lambda: None) -> None:
         """`unfit` are runs known to have no weights to teach with (diverged before): their students are blocked."""
@@ -62,7 +65,7 @@ class ReadyQueue:
             ready = [task for task in self._tasks.values() if self._states[task.run_id] == "ready"]
         if not ready:
             return None
-        task = next((task for task in ready if task.teaches), ready[0])
+        task = next((task for task in ready if task.teaches and task.study == ready[0].study), ready[0])
         self._states[task.run_id] = "running"
         return task
 

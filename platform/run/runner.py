@@ -1,9 +1,10 @@
-"""Runs a study: takes away what the ledger has, trains the rest, and brings the records level."""
+"""Runs studies: takes away what the ledger has, trains the rest as one queue, and brings the records level."""
 
 import dataclasses
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,32 +12,36 @@ from pathlib import Path
 from rich.console import Console
 
 from crossarch.platform.record.invocations import Invocation, Member, begin
-from crossarch.platform.record.lease import leased
+from crossarch.platform.record.lease import Lease, leased
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.mlflow_store import TrackingError
 from crossarch.platform.record.mlflow_writer import Writer
 from crossarch.platform.record.storage import weights_elsewhere
 from crossarch.platform.record.sync import sync_study
 from crossarch.platform.run.cluster import Cluster, on_demand
-from crossarch.platform.run.data import available, prepare
+from crossarch.platform.run.data import available, bound, prepare
 from crossarch.platform.run.estimate import paces
 from crossarch.platform.run.listeners import LedgerListener, Listener, MlflowListener, tell_blocked
 from crossarch.platform.run.metrics import MetricsListener
-from crossarch.platform.run.plan import Plan, make_plan
+from crossarch.platform.run.plan import Plan, make_plan, merged
 from crossarch.platform.run.progress import TerminalProgress
 from crossarch.platform.run.ready_queue import ReadyQueue
-from crossarch.platform.run.sampling import Supply, growth_of
+from crossarch.platform.run.sampling import Growth, Supply, growth_of, supplying
 from crossarch.platform.run.site import Site
+from crossarch.platform.validation import refusing
 from crossarch.search_spaces.study import Study
 from crossarch.trainables.result import RunResult
 
 VIEW_PATIENCE = 30.0
 """Seconds that MLflow gets, after the last run, to show what it has been told."""
 
+Chosen = tuple[Study, tuple[int, ...]]
+"""A study and its seeds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How an invocation ended."""
+    """How the invocation of a study ended."""
 
     study: Study
     """Bound to the sets that it was trained on, with the points that its sampler has chosen, if it has one."""
@@ -52,6 +57,36 @@ class Ending:
         return 0 if set(self.outcomes) <= {"finished"} else 1
 
 
+class Part:
+    """A study of an invocation of one or several: what it lacks, and what its sampler, if it has one, still chooses."""
+
+    def __init__(self, study: Study, seeds: tuple[int, ...], ledger: Ledger, root: Path) -> None:
+        """Plans `study`. Raises as `plan_study` does."""
+        self.seeds, self._root = seeds, root
+        self.growth: Growth | None = growth_of(study, seeds)
+        self.study = self.growth.advance(ledger.read()) if self.growth else study
+        self.plan = plan_study(self.study, seeds, root)
+        self.supply = Supply(self.growth, self.plan, seeds, root) if self.growth and self.plan.tasks else None
+
+    @property
+    def claims(self) -> list[str]:
+        """What no other driver may have at the same time."""
+        sampler = [f"sampler {self.study.name}"] if self.supply else []
+        return [task.run_id for task in self.plan.tasks] + sampler
+
+    def begin(self) -> Invocation:
+        """An invocation of it that begins now."""
+        command = " ".join(["crossarch", *sys.argv[1:]])
+        study = self.study
+        return begin(study=study.name, question=study.question, command=command, members=self.plan.members)
+
+    def ending(self, ledger: Ledger, *, interrupted: bool) -> Ending:
+        """How it ended, its sampler's points included."""
+        study = self.growth.sweep if self.growth else self.study
+        plan = plan_study(study, self.seeds, self._root) if self.growth else self.plan
+        return Ending(study=study, outcomes=outcomes(plan, ledger.read(plan.configs)), interrupted=interrupted)
+
+
 def plan_study(study: Study, seeds: tuple[int, ...], root: Path) -> Plan:
     """The study's plan against the ledger under `root`, runs whose data no store has left out.
 
@@ -59,7 +94,12 @@ def plan_study(study: Study, seeds: tuple[int, ...], root: Path) -> Plan:
     """
     planned, results = available(study.expand(seeds), root), Ledger(root).read()
     return make_plan(
-        planned, results, root / "weights", analysed=study.keeps_weights, elsewhere=weights_elsewhere(root)
+        planned,
+        results,
+        root / "weights",
+        analysed=study.keeps_weights,
+        elsewhere=weights_elsewhere(root),
+        study=study.name,
     )
 
 
@@ -69,96 +109,126 @@ def outcomes(plan: Plan, results: dict[str, RunResult]) -> Counter[str]:
 
 
 def run_study(study: Study, seeds: tuple[int, ...], site: Site, console: Console) -> Ending:
-    """Distils and trains what the study lacks, records it, and brings MLflow level.
+    """`run_studies` of one."""
+    (ending,) = run_studies([(study, seeds)], site, console)
+    return ending
 
-    Where a distillation does not end well, nothing is trained. Raises BadInputError where data cannot be had or another
-    driver trains one of the runs, ConnectionError where the site's cluster does not answer, ClusterError where Ray does
-    not start here, OSError where the ledger cannot be written.
+
+def run_studies(chosen: Sequence[Chosen], site: Site, console: Console) -> list[Ending]:
+    """Distils and trains what the studies lack, records it, and brings MLflow level.
+
+    All are planned before the first run, and trained as one queue in their order: what they share is trained once, and
+    workers stay from one to the next. Where a distillation does not end well, nothing is trained. Raises BadInputError
+    where data cannot be had or another driver trains one of the runs, ConnectionError where the site's cluster does not
+    answer, ClusterError where Ray does not start here, OSError where the ledger cannot be written.
     """
     ledger = Ledger(site.root)
     interrupted = False
     tell = partial(console.print, markup=False, highlight=False, soft_wrap=True)
-    with on_demand(site, tell) as cluster, leased(site.root, study.name, tell) as lease:
-        if study.to_distil():
-            lease.claim([f"set {name}" for name in study.to_distil()])
-            from crossarch.platform.run.distillation import INTERRUPTED, distil_for
-
-            study, status = distil_for(study, site, console, cluster)
-            if status:
-                lacking = Counter(missing=len(plan_study(study, seeds, site.root).members))
-                return Ending(study=study, outcomes=lacking, interrupted=status == INTERRUPTED)
-        growth = growth_of(study, seeds)
-        study = growth.advance(ledger.read()) if growth else study
-        plan = plan_study(study, seeds, site.root)
+    names = ", ".join(study.name for study, _ in chosen)
+    with on_demand(site, tell) as cluster, leased(site.root, names, tell) as lease:
+        chosen, status = _distilled(chosen, site, console, cluster, lease)
+        if status:
+            return [_untrained(study, seeds, site.root, status) for study, seeds in chosen]
+        parts = [Part(study, seeds, ledger, site.root) for study, seeds in chosen]
+        plan = merged([part.plan for part in parts])
         if plan.tasks:
-            lease.claim([task.run_id for task in plan.tasks] + ([f"sampler {study.name}"] if growth else []))
+            lease.claim([claim for part in parts for claim in part.claims])
             prepare((task.config for task in plan.tasks), site.root, site.data_root, console.print)
-            supply = Supply(growth, plan, seeds, site.root) if growth else None
-            interrupted = _train(study, plan, ledger, site, console, cluster, supply)
-        else:
-            known = {member.run_id for earlier in ledger.invocations(study.name) for member in earlier.members}
-            if not known.issuperset(plan.configs):
-                ledger.write_invocation(_invocation(study, plan))
-    if growth:
-        study = growth.sweep
-        plan = plan_study(study, seeds, site.root)
+            interrupted = _train(parts, plan, ledger, site, console, cluster)
+        for part in (part for part in parts if not part.plan.tasks):
+            known = {member.run_id for earlier in ledger.invocations(part.study.name) for member in earlier.members}
+            if not known.issuperset(part.plan.configs):
+                ledger.write_invocation(part.begin())
+    endings = [part.ending(ledger, interrupted=interrupted) for part in parts]
     ledger.compact()
     try:
-        sync_study(ledger, site.root, study.name, site.tracking)
+        for ending in endings:
+            sync_study(ledger, site.root, ending.study.name, site.tracking)
     except TrackingError as error:
         console.print(f"MLflow is not level with the ledger: {error} `crossarch sync` makes it so.", style="yellow")
-    return Ending(study=study, outcomes=outcomes(plan, ledger.read(plan.configs)), interrupted=interrupted)
+    return endings
 
 
-def _invocation(study: Study, plan: Plan) -> Invocation:
-    command = " ".join(["crossarch", *sys.argv[1:]])
-    return begin(study=study.name, question=study.question, command=command, members=plan.members)
+def _distilled(
+    chosen: Sequence[Chosen], site: Site, console: Console, cluster: Callable[[], Cluster], lease: Lease
+) -> tuple[list[Chosen], int]:
+    """The studies, bound to the sets that they make themselves, and the exit status of the last distillation."""
+    lacking = {f"set {name}" for study, _ in chosen for name in study.to_distil()}
+    if not lacking:
+        return list(chosen), 0
+    lease.claim(lacking)
+    from crossarch.platform.run.distillation import distil_for
+
+    done: list[Chosen] = []
+    for study, seeds in chosen:
+        with refusing():
+            study = bound(study, site.root)  # to what was distilled for those before it
+        study, status = distil_for(study, site, console, cluster)
+        if status:
+            return [*done, (study, seeds), *chosen[len(done) + 1 :]], status
+        done.append((study, seeds))
+    return done, 0
+
+
+def _untrained(study: Study, seeds: tuple[int, ...], root: Path, status: int) -> Ending:
+    """The ending of a study for which a set could not be distilled."""
+    from crossarch.platform.run.distillation import INTERRUPTED
+
+    lacking = Counter(missing=len(plan_study(study, seeds, root).members))
+    return Ending(study=study, outcomes=lacking, interrupted=status == INTERRUPTED)
 
 
 def _train(
-    study: Study,
-    plan: Plan,
-    ledger: Ledger,
-    site: Site,
-    console: Console,
-    start: Callable[[], Cluster],
-    supply: Supply | None = None,
+    parts: Sequence[Part], plan: Plan, ledger: Ledger, site: Site, console: Console, start: Callable[[], Cluster]
 ) -> bool:
-    """Trains the plan's tasks, and those of `supply` that come after; whether it was interrupted.
+    """Trains the tasks of `plan`, the parts' as one, and those that their samplers choose; whether it was interrupted.
 
     Writes nothing before there is a cluster to train on.
 
     Where all tasks are blocked there is nothing to train, and no cluster is started.
     """
-    invocation = _invocation(study, plan)
     history = ledger.read().values()
     diverged = (identity for identity, result in plan.results.items() if result.outcome == "diverged")
-    queue = ReadyQueue(plan.tasks, unfit=diverged, **({"more": supply.more} if supply else {}))
-    view = Writer(site.tracking)
+    supplies = [part.supply for part in parts if part.supply]
+    queue = ReadyQueue(plan.tasks, unfit=diverged, more=supplying(supplies))
+    at_work = [(part, part.begin(), Writer(site.tracking)) for part in parts if part.plan.tasks]
     try:
         cluster = start() if queue.in_state("ready") else None
         with TerminalProgress(console, plan, queue, paces(history), cluster.slots if cluster else 0) as progress:
-            earlier = ledger.invocations(study.name)
-            ledger.write_invocation(invocation)
-            view.open(study.name, study.question, invocation, earlier=earlier, results=plan.results)
-            listeners: list[Listener] = [LedgerListener(ledger, site.root), MlflowListener(view), progress]
-            if supply:
-                listeners.append(supply)
-                supply.told = lambda members: _tell_members(members, invocation, ledger, progress)
+            listeners: list[Listener] = [LedgerListener(ledger, site.root)]
+            for part, invocation, view in at_work:
+                listeners.append(_shown(part, invocation, view, ledger))
+            listeners += [progress, *supplies]
+            for part, invocation, _ in reversed(at_work):  # of a run that several share, the first one's place is told
+                name = part.study.name if len(parts) > 1 else ""
+                progress.know(part.plan.members, name)
+                if part.supply:
+                    part.supply.told = partial(_tell_members, name, invocation, ledger, progress)
             tell_blocked(queue, listeners)
             if cluster is None:
                 return False
             from crossarch.platform.run.tune_driver import drive  # needs Ray
 
-            listeners.append(MetricsListener(study.name, queue))
-            return drive(queue, listeners, cluster, site, invocation.id)
+            listeners.append(MetricsListener(queue))
+            return drive(queue, listeners, cluster, site, at_work[0][1].id)
     finally:
-        view.close(VIEW_PATIENCE)
+        until = time.monotonic() + VIEW_PATIENCE
+        for _, _, view in at_work:
+            view.close(max(0.0, until - time.monotonic()))
+
+
+def _shown(part: Part, invocation: Invocation, view: Writer, ledger: Ledger) -> MlflowListener:
+    """Records the invocation and begins to show it."""
+    study, earlier = part.study, ledger.invocations(part.study.name)
+    ledger.write_invocation(invocation)
+    view.open(study.name, study.question, invocation, earlier=earlier, results=part.plan.results)
+    return MlflowListener(view, study.name, part.plan.configs)
 
 
 def _tell_members(
-    members: tuple[Member, ...], invocation: Invocation, ledger: Ledger, progress: TerminalProgress
+    study: str, invocation: Invocation, ledger: Ledger, progress: TerminalProgress, members: tuple[Member, ...]
 ) -> None:
     """An invocation has got further members."""
     ledger.write_invocation(dataclasses.replace(invocation, members=members))
-    progress.know(members)
+    progress.know(members, study)

@@ -6,7 +6,7 @@ what was chosen is found again from the ledger, and nothing is trained twice.
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +97,7 @@ class Supply:
         sweep = self._growth.advance(self._results)
         if len(sweep.points) > known:
             planned, there = available(sweep.expand(self._seeds), self._root), weights_elsewhere(self._root)
-            plan = make_plan(planned, self._results, self._root / "weights", elsewhere=there)
+            plan = make_plan(planned, self._results, self._root / "weights", elsewhere=there, study=sweep.name)
             self.told(plan.members)
             return list(plan.tasks)
         return None if self._growth.is_complete or self._lost else []
@@ -112,6 +112,16 @@ class Supply:
         """One result more; where a run failed, nothing is chosen until it has been tried again."""
         self._results[task.run_id] = result
         self._lost = self._lost or not result.is_result
+
+
+def supplying(supplies: Sequence[Supply]) -> Callable[[], list[Task] | None]:
+    """What a queue asks for further tasks where several studies have samplers."""
+
+    def more() -> list[Task] | None:
+        given = [supply.more() for supply in supplies]
+        return None if all(tasks is None for tasks in given) else [task for tasks in given for task in tasks or ()]
+
+    return more
 
 
 def growth_of(study: Study, seeds: tuple[int, ...]) -> Growth | None:

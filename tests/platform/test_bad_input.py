@@ -202,9 +202,10 @@ def test_a_cluster_that_does_not_answer_is_refused_at_once(refused, address, sen
     ("arguments", "sentence"),
     [
         (("rnu", "quickstart"), "No such command 'rnu'. Did you mean 'run'?"),
-        (("run",), "Missing argument 'STUDY'."),
+        (("run",), "Missing argument 'STUDY...'."),
+        (("run", "table2", "table3", "table2"), "study = 'table2' is given twice"),
         (("run", "quickstart", "--smok"), "No such option: --smok (Possible options: --smoke)"),
-        (("run", "quickstart", "table2"), "Got unexpected extra argument(s) (table2)"),
+        (("status", "quickstart", "table2"), "Got unexpected extra argument(s) (table2)"),
         (("run", "quickstart", "--budget"), "Option '--budget' requires an argument."),
         (("run", "quickstart", "--budget", "x"), "Invalid value for '--budget': 'x' is not a number"),
         (("ui", "--port", "0"), "port = 0 is outside [1, 65535]"),

@@ -1,9 +1,13 @@
+import io
+
 import pytest
+from rich.console import Console
 from settings import PLAIN, STUDENT, TEACHER
+from small import SMALL
 
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.run.estimate import step_count
-from crossarch.platform.run.forecast import RECORD_BYTES, forecast_bytes, forecast_time
+from crossarch.platform.run.forecast import RECORD_BYTES, forecast_bytes, forecast_time, render_forecasts
 from crossarch.platform.run.plan import make_plan
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.models.registry import build, parameter_count
@@ -50,3 +54,13 @@ def test_kinds_never_run_are_said_to_be_left_out(plan, done, tmp_path):
 def test_what_stays_on_disk_are_records_and_teachers(plan):
     parameters = parameter_count(build(TEACHER.model, DATASETS["digits"]))
     assert forecast_bytes(plan) == 3 * RECORD_BYTES + 4 * parameters
+
+
+def test_of_several_studies_it_is_told_what_they_share(plan, planned, tmp_path):
+    console = Console(file=io.StringIO(), width=100)
+    console.print(render_forecasts([(SMALL, plan), (SMALL, make_plan([planned(STUDENT)], {}, tmp_path))], tmp_path))
+    told = [
+        line.removeprefix("To train").strip() for line in console.file.getvalue().splitlines() if "To train" in line
+    ]
+    assert told == ["3, of which 1 teach others", "2, of which 1 teach others", "3, of which 1 teach others"]
+    assert "2 studies" in console.file.getvalue()

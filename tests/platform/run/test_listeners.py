@@ -1,8 +1,10 @@
+import dataclasses
+
 import pytest
 from settings import PLAIN
 
 from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.run.listeners import LedgerListener
+from crossarch.platform.run.listeners import LedgerListener, MlflowListener
 from crossarch.platform.run.plan import Task
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.result import Point
@@ -51,3 +53,36 @@ def test_checkpoints_stay_where_the_ledger_cannot_be_written(listener, checkpoin
     with pytest.raises(OSError, match="no space"):
         listener.done(TASK, result(PLAIN))
     assert checkpoint.exists()
+
+
+class View:
+    """In the place of MLflow's writer."""
+
+    def __init__(self):
+        self.heard = []
+
+    def running(self, run_id, config):
+        self.heard.append("running")
+
+    def point(self, run_id, point):
+        self.heard.append("point")
+
+    def done(self, result):
+        self.heard.append("done")
+
+
+@pytest.mark.parametrize(
+    ("study", "runs", "heard"),
+    [
+        ("first", {TASK.run_id}, ["running", "point", "done"]),
+        ("second", {TASK.run_id}, ["done"]),
+        ("third", {"another"}, []),
+    ],
+)
+def test_a_shared_run_is_shown_while_it_trains_in_the_first_study_alone(result, study, runs, heard):
+    view, task = View(), dataclasses.replace(TASK, study="first")
+    listener = MlflowListener(view, study, runs)
+    listener.running(task)
+    listener.point(task, Point(epoch=1, train_loss=2.0, learning_rate=1e-3, keep_rate=1.0))
+    listener.done(task, result(PLAIN))
+    assert view.heard == heard

@@ -7,7 +7,7 @@ import ray.util.metrics
 from settings import PLAIN, STUDENT, TEACHER
 
 from crossarch.platform.run.metrics import MetricsListener
-from crossarch.platform.run.plan import make_plan
+from crossarch.platform.run.plan import make_plan, merged
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.trainables import trainable
 from crossarch.trainables.identity import run_id
@@ -41,16 +41,16 @@ def told(monkeypatch):
 @pytest.fixture
 def queue(planned, tmp_path):
     """PLAIN, and STUDENT with its teacher."""
-    return ReadyQueue(make_plan([planned(PLAIN), planned(STUDENT)], {}, tmp_path).tasks)
+    return ReadyQueue(make_plan([planned(PLAIN), planned(STUDENT)], {}, tmp_path, study="s").tasks)
 
 
-def states(told):
-    found = {state: told["crossarch_runs", "s", state] for state in ("waiting", "ready", "running", "done", "failed")}
+def states(told, study="s"):
+    found = {state: told["crossarch_runs", study, state] for state in ("waiting", "ready", "running", "done", "failed")}
     return {state: count for state, count in found.items() if count}
 
 
 def test_runs_are_counted_by_state(told, queue, result):
-    listener = MetricsListener("s", queue)
+    listener = MetricsListener(queue)
     assert states(told) == {"waiting": 1, "ready": 2}
     teacher = queue.take()
     listener.running(teacher)
@@ -61,8 +61,20 @@ def test_runs_are_counted_by_state(told, queue, result):
     assert states(told) == {"ready": 2, "done": 1}
 
 
+def test_each_study_counts_the_runs_that_are_trained_for_it(told, planned, result, tmp_path):
+    plans = [make_plan([planned(each)], {}, tmp_path, study=name) for each, name in ((PLAIN, "s"), (STUDENT, "t"))]
+    queue = ReadyQueue(merged(plans).tasks)
+    listener = MetricsListener(queue)
+    task = queue.take()
+    queue.finish(task.run_id, can_teach=True)
+    listener.done(task, result(PLAIN, device_seconds=2.0))
+    assert (states(told), states(told, "t")) == ({"done": 1}, {"waiting": 1, "ready": 1})
+    assert ("crossarch_runs_ended_total", "s", "finished") in told
+    assert not any(key[:2] == ("crossarch_runs_ended_total", "t") for key in told)
+
+
 def test_outcomes_and_device_seconds_add_up(told, queue, result):
-    listener = MetricsListener("s", queue)
+    listener = MetricsListener(queue)
     task = queue.take()
     for outcome, seconds in (("finished", 3.0), ("finished", 4.0), ("failed", None), ("diverged", 0.5)):
         listener.done(task, result(TEACHER, outcome, device_seconds=seconds))

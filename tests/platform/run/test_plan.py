@@ -3,7 +3,7 @@ import random
 import pytest
 from settings import PLAIN, STUDENT, TEACHER
 
-from crossarch.platform.run.plan import make_plan
+from crossarch.platform.run.plan import make_plan, merged
 from crossarch.search_spaces.catalog import find
 from crossarch.trainables.identity import run_id
 
@@ -160,3 +160,29 @@ def test_whatever_the_ledger_has_teachers_come_first_and_nothing_is_done_twice(r
         if task.teacher_id is not None and task.teacher_id not in names[:place]:
             teacher = results[task.teacher_id]
             assert teacher.outcome == "diverged" or (tmp_path / f"{task.teacher_id}.pt").exists()
+
+
+def test_what_studies_share_is_trained_once_for_all_that_they_want_of_it(planned, result, tmp_path):
+    """TEACHER is a cell of the one, teaches in the other; STUDENT is analysed by the other alone."""
+    results = {run_id(PLAIN): result(PLAIN)}
+    one = make_plan([planned(PLAIN), planned(TEACHER)], results, tmp_path, study="one")
+    other = make_plan([planned(STUDENT), planned(PLAIN)], {}, tmp_path, analysed=True, study="other")
+    both = merged([one, other])
+    assert trained(both) == [TEACHER, STUDENT, PLAIN]
+    assert [task.study for task in both.tasks] == ["one", "other", "other"]
+    assert [(task.teaches, task.analysed) for task in both.tasks] == [(True, True), (False, True), (False, True)]
+    assert [member.run_id for member in both.members] == [run_id(each) for each in (PLAIN, TEACHER, STUDENT)]
+    assert both.configs == {**one.configs, **other.configs}
+    assert both.results == results
+
+
+@pytest.mark.parametrize("names", [("table2", "table4", "figure8"), ("figure8", "table4", "table2")])
+def test_whatever_their_order_a_teacher_comes_before_its_students(tmp_path, names):
+    plans = [make_plan(find(name).expand((0,)), {}, tmp_path, study=name) for name in names]
+    tasks = merged(plans).tasks
+    places = {task.run_id: place for place, task in enumerate(tasks)}
+    assert set(places) == {task.run_id for plan in plans for task in plan.tasks}
+    assert len(places) == len(tasks) < sum(len(plan.tasks) for plan in plans)
+    students = [task for task in tasks if task.teacher_id]
+    assert all(places[task.teacher_id] < places[task.run_id] for task in students)
+    assert {task.teacher_id for task in students} == {task.run_id for task in tasks if task.teaches}

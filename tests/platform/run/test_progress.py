@@ -189,3 +189,10 @@ def test_the_live_view_fits_a_narrow_terminal(plan, queue, by_config, result):
     with TerminalProgress(console, plan, queue, {}, slots=1) as progress:
         progress.done(by_config[PLAIN], result(PLAIN, test_accuracy=95.0))
     assert "0 running, 2 ready, 1 waiting for a tea…" in console.file.getvalue()
+
+
+def test_of_several_studies_a_run_is_told_with_the_name_of_its_own(shown, plan, result):
+    progress, out = shown(terminal=False)
+    progress.know(plan.members, "table2")
+    progress.done(Task(run_id=run_id(PLAIN), config=PLAIN), result(PLAIN, test_accuracy=50.0))
+    assert "table2 · baseline · ConvNet · seed 0" in out.getvalue()

@@ -8,8 +8,8 @@ from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.trainables.identity import run_id
 
 
-def task(name, teacher=None, *, teaches=False):
-    return Task(run_id=name, config=PLAIN, teacher_id=teacher, teaches=teaches)
+def task(name, teacher=None, *, teaches=False, study=""):
+    return Task(run_id=name, config=PLAIN, teacher_id=teacher, teaches=teaches, study=study)
 
 
 def names(tasks):
@@ -60,6 +60,15 @@ def test_students_wait_for_their_teacher():
 def test_teachers_are_handed_out_before_others():
     queue = ReadyQueue([task("a"), task("t1", teaches=True), task("b"), task("t2", teaches=True)])
     assert take_all(queue) == ["t1", "t2", "a", "b"]
+
+
+def test_of_several_studies_the_first_is_served_as_long_as_something_of_it_is_ready():
+    one = [task("a", study="one"), task("t", teaches=True, study="one"), task("s", "t", study="one")]
+    two = [task("b", study="two"), task("u", teaches=True, study="two"), task("v", "t", study="two")]
+    queue = ReadyQueue([*one, *two])
+    assert names([queue.take(), queue.take(), queue.take()]) == ["t", "a", "u"], "nothing waits for the teacher"
+    finish(queue, "t")
+    assert take_all(queue) == ["s", "b", "v"]
 
 
 def test_a_student_that_teaches_overtakes_others_once_it_is_ready():

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from crossarch.platform.run.plan import make_plan
-from crossarch.platform.run.sampling import ROUND, Supply, grown_from, growth_of
+from crossarch.platform.run.sampling import ROUND, Supply, grown_from, growth_of, supplying
 from crossarch.search_spaces.quickstart import QUICKSTART
 from crossarch.search_spaces.robustness import robustness
 from crossarch.trainables.identity import run_id
@@ -154,3 +154,19 @@ def test_after_a_failure_nothing_more_is_chosen(supply):
     end(made, plan.tasks[-1:], "failed")
     assert made.more() is None
     assert made.heard == []
+
+
+class Given:
+    """In the place of a supply: what it gives, time after time, and None from then on."""
+
+    def __init__(self, *given):
+        self.given = list(given)
+
+    def more(self):
+        return self.given.pop(0) if self.given else None
+
+
+def test_several_samplers_give_all_that_they_choose_until_none_is_left():
+    more = supplying([Given(["a"], [], ["b"]), Given(["c"])])
+    assert [more() for _ in range(4)] == [["a", "c"], [], ["b"], None]
+    assert supplying([])() is None

@@ -122,6 +122,7 @@ def paper_study(reference: str, question: str, axes: tuple[Axis, ...], arms: tup
             budget=0.004,
             changes={"data": {"dataset": "digits", "images_per_class": 1}, "model.width": 1 / 32},
             only={first.name: (next(iter(first.choices)),)},
+            sparing={"ResNet50": ("baseline", "full", "full_resnet18")},
             note="its data replaced by digits",
         ),
     }

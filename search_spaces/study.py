@@ -34,12 +34,14 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Smoke:
-    """How a study shrinks to a minute or two: epochs, images, width and data sets, never an arm or a network."""
+    """How a study shrinks to seconds: epochs, images, width and data sets, never an arm or a network."""
 
     budget: float
     changes: Changes
     seeds: int = 1
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sparing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The arms, by name, in which a network is trained, by its label, where it takes too long for all of them."""
     note: str = ""
     """What a reader must know of it, for the study's reference."""
 
@@ -285,5 +287,13 @@ class Study:
             budget=self.budget * form.budget,
             overrides={**self.overrides, **form.changes},
             only={**form.only, **self.only},
+            cells=self._spared(form) if form.sparing else self.cells,
             seeds=self.seeds[: form.seeds],
         )
+
+    def _spared(self, form: Smoke) -> frozenset[tuple[str, tuple[str, ...]]]:
+        """Arms and cells less those that the smoke form spares; a network that would have none left keeps all."""
+        places = [(arm.name, cell) for arm, cell in self.places()]
+        left = [(arm, cell) for arm, cell in places if arm in form.sparing.get(cell[self.column], (arm,))]
+        networks = {cell[self.column] for _, cell in left}
+        return frozenset([*left, *((arm, cell) for arm, cell in places if cell[self.column] not in networks)])

@@ -52,15 +52,14 @@ def planned(name, storage):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_every_run_finishes_and_is_reported(storage, results, reported, record_property, name):
+def test_every_run_finishes_and_is_reported(storage, results, reported, name):
     """In LIMIT seconds, the runs that it shares with others counted in each."""
     members, _ = list_members(planned(name, storage))
     assert len(members) > 1
     assert {results[member.run_id].outcome for member in members} == {"finished"}
     assert (storage / "reports" / f"{name}-smoke" / "index.html").is_file()
     trained = sum(results[member.run_id].device_seconds for member in members) / WORKERS
-    record_property("seconds", f"{len(members)} runs {trained:.1f}, report {reported[name]:.1f}")
-    assert trained + reported[name] < LIMIT
+    assert trained + reported[name] < LIMIT, f"runs {trained:.1f} s, report {reported[name]:.1f} s"
 
 
 def test_all_together_keep_to_that_limit(results, reported):
@@ -68,16 +67,6 @@ def test_all_together_keep_to_that_limit(results, reported):
     begun = min(datetime.fromisoformat(each.started_at) for each in results.values())
     ended = max(datetime.fromisoformat(each.finished_at) for each in results.values())
     assert (ended - begun).total_seconds() + sum(reported.values()) < LIMIT * len(STUDIES)
-
-
-@pytest.mark.parametrize("name", STUDIES)
-def test_a_smoke_form_has_every_arm_and_the_networks_that_they_are_for(name):
-    whole, smoke = (list(study.expand((0,))) for study in (STUDIES[name], STUDIES[name].smoke()))
-    if name == "robustness":  # its arms are the points of a design
-        whole = [plan for plan in whole if plan.arm in ("baseline", "full", "minimum=0.3", "minimum=0.6")]
-        whole = [plan for plan in whole if plan.cell == ("VGG11",)]
-    column = STUDIES[name].column
-    assert {(plan.arm, plan.cell[column]) for plan in smoke} == {(plan.arm, plan.cell[column]) for plan in whole}
 
 
 def test_resnet18_teaches_resnet50(storage, results):

@@ -262,3 +262,33 @@ def test_studies_are_found_by_their_name():
     assert all(find(name).name == name for name in STUDIES)
     with pytest.raises(ValueError, match=r"^study = 'table9' is unknown; known: quickstart"):
         find("table9")
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if name != "robustness"])
+def test_a_smoke_form_has_every_arm_and_network_and_first_choice(name):
+    """Not every pair of them; robustness, whose arms are points of a design, is apart."""
+    study, smoke = STUDIES[name], STUDIES[name].smoke()
+    column = study.column
+    whole, small = list(study.expand((0,))), list(smoke.expand((0,)))
+    assert {plan.arm for plan in small} == {plan.arm for plan in whole}
+    assert {plan.cell[column] for plan in small} == {plan.cell[column] for plan in whole}
+    first = {axis.name: next(iter(axis.choices)) for axis in study.axes}
+    first[study.columns] = None
+    for plan in small:
+        others = {axis.name: choice for axis, choice in zip(study.axes, plan.cell, strict=True)}
+        assert others | {study.columns: None} == first
+    assert {(p.arm, p.cell) for p in small} <= {(p.arm, p.cell) for p in whole}
+
+
+def test_a_smoke_form_may_spare_a_network_some_arms(study):
+    network = study.networks[-1]
+    arms = {arm.name for arm, cell in study.places() if cell[study.column] == network}
+    kept = sorted(arms)[0]
+    form = dataclasses.replace(study.smoke_form, sparing={network: (kept,)})
+    spared = dataclasses.replace(study, smoke_form=form).smoke()
+    places = {(arm.name, cell) for arm, cell in spared.places()}
+    assert {arm for arm, cell in places if cell[study.column] == network} == {kept}
+    whole = {(arm.name, cell) for arm, cell in study.smoke().places()}
+    assert whole - places == {(arm, cell) for arm, cell in whole if cell[study.column] == network and arm != kept}
+    no_arm = dataclasses.replace(form, sparing={network: ("no such arm",)})
+    assert {(a.name, c) for a, c in dataclasses.replace(study, smoke_form=no_arm).smoke().places()} == whole

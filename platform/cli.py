@@ -108,7 +108,7 @@ def run(
     data_root: DataRoot = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and train nothing.")] = False,
 ) -> None:
-    """Train what the studies lack, as one queue, and show their tables. Ctrl-C ends tidily; again, it continues."""
+    """Train what the studies lack and show their tables. Ctrl-C ends tidily; running again continues."""
     root = require_writable(storage)
     site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
     forms = [form_of(name, design, configs, vary) for name in studies]

@@ -44,7 +44,7 @@ StudyNames = Annotated[
     list[str],
     typer.Argument(metavar="STUDY...", help="Studies' names, as `crossarch studies` lists them, or their files."),
 ]
-Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in a minute.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in seconds.")]
 Budget = Annotated[
     float,
     typer.Option(parser=number, metavar="NUMBER", help="Factor on every epoch constant; schedules keep their shape."),

@@ -185,7 +185,7 @@ def test_settings_of_train_reach_the_run(crossarch, monkeypatch, tmp_path):
     monkeypatch.setattr("crossarch.platform.cli._train", lambda *arguments: asked.append(arguments) or 0)
     settings = ["kd.alpha=0.25", "epochs=100", "seed=7", "kd.teacher.optimizer.beta1=0.5", "data.images_per_class=1"]
     assert crossarch("train", "--arm=full", *settings, "--storage", tmp_path, "--tracking=x:y").status == 0
-    ((study, seeds, site),) = asked
+    (([(study, seeds)], site),) = asked
     assert (seeds, site) == ((7,), Site(root=tmp_path, tracking="x:y"))
     (planned,) = study.expand()
     config = planned.config

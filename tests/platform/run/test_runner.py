@@ -1,13 +1,15 @@
 """What the runner does where there is nothing that could be trained."""
 
+import dataclasses
+
 import pytest
 from rich.console import Console
 from small import SMALL
 
 from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.mlflow_store import default_tracking_uri
+from crossarch.platform.record.mlflow_store import connect, default_tracking_uri
 from crossarch.platform.run.plan import list_members
-from crossarch.platform.run.runner import run_study
+from crossarch.platform.run.runner import run_studies, run_study
 from crossarch.platform.run.site import Site
 
 # MLflow 3.17 with SQLAlchemy 2.1
@@ -66,3 +68,26 @@ def test_a_cluster_is_started_where_one_run_can_be_trained(diverged, run):
         run((0, 1, 2))
     assert diverged.read() == before
     assert diverged.invocations() == []
+
+
+def test_several_studies_are_one_queue_and_each_has_its_own_record(diverged, run, tmp_path):
+    """The second has the first one's runs but for one arm."""
+    other = dataclasses.replace(SMALL, name="other", only={"arm": ("full",)})
+    console, site = Console(width=200, record=True), Site(root=tmp_path, tracking=default_tracking_uri(tmp_path))
+    endings = run_studies([(SMALL, (0, 1)), (other, (0, 1))], site, console)
+    assert [ending.study.name for ending in endings] == ["small", "other"]
+    assert [dict(ending.outcomes) for ending in endings] == [
+        {"finished": 4, "diverged": 2, "blocked": 2},
+        {"diverged": 2, "blocked": 2},
+    ]
+    text = console.export_text()
+    assert text.count("blocked") == 2, "what they share is told once"
+    assert "small · full · ResNet18 · seed 0" in text
+    started = {each.study: {member.run_id for member in each.members} for each in diverged.invocations()}
+    assert set(started) == {"small", "other"}
+    assert started["other"] < started["small"]
+    for name, members in started.items():
+        experiment = connect(site.tracking).get_experiment_by_name(name)
+        runs = connect(site.tracking).search_runs([experiment.experiment_id])
+        shown = {found.data.tags["crossarch.run_id"] for found in runs if "crossarch.run_id" in found.data.tags}
+        assert shown == members

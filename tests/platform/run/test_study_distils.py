@@ -43,7 +43,7 @@ def begun(monkeypatch, tmp_path):
         clusters.append(address)
         yield Cluster(nodes=(Node(resources={"CPU": 2}),))
 
-    def train(study, plan, ledger, site, console, start, supply):
+    def train(parts, plan, ledger, site, console, start):
         start()
         trained.append(plan)
         return False

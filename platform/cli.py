@@ -16,6 +16,7 @@ from crossarch.platform.options import (
     DEFAULT_STORAGE,
     Address,
     Budget,
+    Cohort,
     Configs,
     DataRoot,
     Design,
@@ -100,6 +101,7 @@ def run(
     resources: Resources = None,
     labels: Labels = None,
     grows_to: GrowsTo = None,
+    cohort: Cohort = 1,
     only: Only = None,
     design: Design = None,
     configs: Configs = None,
@@ -109,7 +111,7 @@ def run(
 ) -> None:
     """Train what the study lacks and show its table. Ctrl-C ends tidily; running again continues."""
     root = require_writable(storage)
-    site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
+    site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to, cohort)
     chosen, numbers = _choose(form_of(study, design, configs, vary), smoke, budget, seeds, root, only)
     if dry_run:
         from crossarch.platform.run.forecast import render_forecast

@@ -29,7 +29,7 @@ def _work(work: Callable[..., None], spec: Mapping[str, Any]) -> None:
     address: str = get_node_ip_address()  # type: ignore[no-untyped-call]
     fault = disagreement(spec["versions"], [(address, versions())])
     if fault:
-        tune.report({"failed": fault})
+        tune.report({"failed": fault, "quits": True})
     else:
         work(*_here(spec))
 

@@ -52,7 +52,8 @@ def states(told):
 def test_runs_are_counted_by_state(told, queue, result):
     listener = MetricsListener("s", queue)
     assert states(told) == {"waiting": 1, "ready": 2}
-    teacher = queue.take()
+    (teacher,) = queue.take()
+    queue.begin(teacher.run_id)
     listener.running(teacher)
     assert states(told) == {"waiting": 1, "ready": 1, "running": 1}
     assert teacher.run_id == run_id(TEACHER)
@@ -63,7 +64,7 @@ def test_runs_are_counted_by_state(told, queue, result):
 
 def test_outcomes_and_device_seconds_add_up(told, queue, result):
     listener = MetricsListener("s", queue)
-    task = queue.take()
+    (task,) = queue.take()
     for outcome, seconds in (("finished", 3.0), ("finished", 4.0), ("failed", None), ("diverged", 0.5)):
         listener.done(task, result(TEACHER, outcome, device_seconds=seconds))
     ended = {key[2]: value for key, value in told.items() if key[0] == "crossarch_runs_ended_total"}

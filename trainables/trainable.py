@@ -1,4 +1,4 @@
-"""One run, or one distillation, as a Ray Tune trial: the only module of this room that knows Ray."""
+"""A cohort of runs, or one distillation, as a Ray Tune trial: the only module of this room that knows Ray."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What a worker runs: a run or a distillation, in its own machine's working copy where the storage is elsewhere."""
+"""What a worker runs: a cohort or a distillation, in its machine's own working copy where the storage is elsewhere."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -15,7 +15,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from crossarch.platform.record.invocations import begin
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.mlflow_store import default_tracking_uri
 from crossarch.platform.record.mlflow_writer import Writer
-from crossarch.platform.run.bench import Stopwatch, made_up_study, untrained
+from crossarch.platform.run.bench import Stopwatch, made_up_study, nothing, untrained
 from crossarch.platform.run.cluster import ENVIRONMENT, LOOPBACK, WORKER_ENVIRONMENT, connected
 from crossarch.platform.run.demand import Demand
 from crossarch.platform.run.listeners import LedgerListener, MlflowListener
@@ -39,17 +38,6 @@ AGENTS = ("metrics_agent_port", "dashboard_agent_listen_port", "runtime_env_agen
 """Of each raylet: told, as it does not wait long for its agents to choose them."""
 
 QUARTERS = 4
-
-
-def nothing(spec: Mapping[str, Any]) -> None:
-    """A Tune function trainable that trains nothing and reports a result."""
-    from ray import tune
-
-    from crossarch.trainables.config import from_dict
-    from crossarch.trainables.result import RunResult
-
-    result = RunResult(config=from_dict(spec["config"]), outcome="finished", test_accuracy=10.0, test_loss=2.3)
-    tune.report({"result": result.to_dict()})
 
 
 class Clock:

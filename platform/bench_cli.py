@@ -1,7 +1,8 @@
 """`crossarch bench`: what the engines gain, and what the platform costs."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -69,6 +70,7 @@ def bench(
 @bench_app.command()
 def platform(
     runs: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="That train nothing.")] = 1000,
+    cohorts: Annotated[str, typer.Option(metavar="NUMBER,...", help="Runs a worker gets at a time.")] = "1,8",
     reported: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Finished, in a report.")] = 5000,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
@@ -78,15 +80,20 @@ def platform(
 
     if out:
         require_writable(out.parent, "out")
-    if min(runs, reported) < 1:
-        raise BadInputError(f"runs = {runs}, reported = {reported}: at least 1 of each is needed")
-    document = measure(runs, reported, console())
+    sizes = [whole_number(each) for each in cohorts.split(",")]
+    if min(runs, reported, *sizes) < 1:
+        raise BadInputError(f"runs = {runs}, cohorts = {cohorts}, reported = {reported}: at least 1 of each is needed")
+    document = measure(runs, sizes, reported, console())
     if out:
         write(document, out)
-    for name, value in document.items():
-        if isinstance(value, float | int):
-            console().print(
-                f"{name.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}"
-            )
-    if document["lost"] or document["not_finished"]:
+    for name, value in platform_lines(document):
+        console().print(f"{name.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}")
+    if any(each["lost"] for each in document["cohorts"]) or document["not_finished"]:
         raise typer.Exit(1)
+
+
+def platform_lines(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What was measured of the platform, name by name, first of the runs driven."""
+    for each in document["cohorts"]:
+        yield from each.items()
+    yield from ((name, value) for name, value in document.items() if isinstance(value, float | int))

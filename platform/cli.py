@@ -16,6 +16,7 @@ from crossarch.platform.options import (
     DEFAULT_STORAGE,
     Address,
     Budget,
+    Cohort,
     Configs,
     DataRoot,
     Design,
@@ -101,6 +102,7 @@ def run(
     resources: Resources = None,
     labels: Labels = None,
     grows_to: GrowsTo = None,
+    cohort: Cohort = 1,
     only: Only = None,
     design: Design = None,
     configs: Configs = None,
@@ -110,7 +112,7 @@ def run(
 ) -> None:
     """Train what the studies lack and show their tables. Ctrl-C ends tidily; running again continues."""
     root = require_writable(storage)
-    site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
+    site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to, cohort)
     forms = [form_of(name, design, configs, vary) for name in studies]
     chosen = [_choose(form, smoke, budget, seeds, root, only) for form in forms]
     names = [each.name for each, _ in chosen]

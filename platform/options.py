@@ -87,6 +87,12 @@ GrowsTo = Annotated[
         "--grows-to", parser=whole_number, metavar="NUMBER", help="Runs at a time once an autoscaler has added nodes."
     ),
 ]
+Cohort = Annotated[
+    int,
+    typer.Option(
+        "--cohort", parser=whole_number, metavar="NUMBER", help="Runs a worker gets at a time: 8 for runs of a second."
+    ),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(
@@ -227,11 +233,12 @@ def make_site(
     data_root: Path | None,
     demand: "Demand | None" = None,
     grows_to: int | None = None,
+    cohort: int = 1,
 ) -> "Site":
     """Where a study is run and recorded, as the options say.
 
-    Raises BadInputError for a data root that is no folder, for a cluster that grows to less than one run, and inside
-    a job of Ray's for a storage folder that would not outlive it.
+    Raises BadInputError for a data root that is no folder, for a cluster that grows to less than one run, for cohorts
+    of less than one, and inside a job of Ray's for a storage folder that would not outlive it.
     """
     from crossarch.platform.run.cluster import JOB_VARIABLE
     from crossarch.platform.run.demand import Demand
@@ -241,6 +248,8 @@ def make_site(
         raise BadInputError(f"data_root = {str(data_root)!r} is not a folder")
     if grows_to is not None and grows_to < 1:
         raise BadInputError(f"grows_to = {grows_to} is outside [1, inf)")
+    if cohort < 1:
+        raise BadInputError(f"cohort = {cohort} is outside [1, inf)")
     if JOB_VARIABLE in os.environ and root.is_relative_to(Path.cwd()):
         raise BadInputError(f"storage = {str(root)!r} lies in the job's working directory, which Ray removes")
     raw = data_root.resolve() if data_root else None
@@ -250,6 +259,7 @@ def make_site(
         address=address,
         demand=demand or Demand(),
         grows_to=grows_to or 0,
+        cohort=cohort,
         data_root=raw,
     )
 

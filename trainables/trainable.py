@@ -1,4 +1,4 @@
-"""One run, or one distillation, as a Ray Tune trial: the only module of this room that knows Ray."""
+"""A cohort of runs, or one distillation, as a Ray Tune trial: the only module of this room that knows Ray."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -52,17 +52,30 @@ class Pace:
         self._gauge.set(0.0, self._tags)
 
 
-def trainable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
-    """A Tune function trainable: trains the run of `spec` and reports `point`s, and at the end its `result`.
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU's memory did not suffice: torch's own error, or CUDA's where other processes have taken it."""
+    told = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in told)
 
-    `spec` holds `config` (a run), `root` (folder of checkpoints, weights and data), `data_root` (where data sets
-    already lie, or None), `checkpoint_seconds`, `gpu_share` (see `claim_device`), `steps` (of the whole run) and
-    `keep_weights`; `origin` is the storage elsewhere of which `root` is a working copy. An exception in a run is its
-    outcome: trying it again would raise it again. A worker that dies is another matter: Tune starts the trial anew,
-    and it goes on from its last checkpoint.
+
+def is_lost(error: BaseException) -> bool:
+    """Whether CUDA has failed, after which no further call of this process to it can succeed."""
+    return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
+
+
+def trainable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
+    """A Tune function trainable: trains the cohort `runs` of `spec`, one after another, and reports on each.
+
+    `spec` holds `root` (folder of checkpoints, weights and data), `data_root` (where data sets already lie, or None),
+    `checkpoint_seconds` and `gpu_share` (see `claim_device`), and of each run its `config`, `steps` (of the whole run)
+    and `keep_weights`; `origin` is the storage elsewhere of which `root` is a working copy.
+
+    A run reports `point`s, and at the end its `result`, or that it is `out_of_memory` where it had but a share of its
+    GPU. An exception in a run is its outcome: trying it again would raise it again. After an error of CUDA's this
+    process can train no other: its last report says that it `quits`, and it raises RuntimeError. A worker that dies is
+    another matter: its run is given to another, and goes on from its last checkpoint.
     """
     torch.set_num_threads(1)
-    config = from_dict(spec["config"])
     workplace = Workplace(
         root=Path(spec["root"]),
         checkpoint_seconds=spec["checkpoint_seconds"],
@@ -70,26 +83,39 @@ def trainable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
         origin=origin,
     )
     device = claim_device(spec["gpu_share"])
-    pace = Pace(config.model.architecture, spec["steps"] / config.epochs)
+    for run in spec["runs"]:
+        told = _train(run, workplace, device, shared=spec["gpu_share"] < 1)
+        tune.report(told)
+        if told.get("quits"):
+            raise RuntimeError("CUDA has failed in this process")
+
+
+def _train(run: Mapping[str, Any], workplace: Workplace, device: str, *, shared: bool) -> dict[str, Any]:
+    """The last report of one run; `shared` is whether its GPU has other runs."""
+    config = from_dict(run["config"])
+    pace = Pace(config.model.architecture, run["steps"] / config.epochs)
 
     def report(point: Point) -> None:
         pace.tell(point.epoch)
         tune.report({"point": asdict(point)})
 
-    started = now()
+    started, environment = now(), describe(device)
     try:
         result = execute(
             config,
             workplace,
             device=device,
-            keep_weights=spec["keep_weights"],
+            keep_weights=run["keep_weights"],
             on_report=report,
         )
     except Exception as error:  # whatever it is, the study goes on and the ledger tells
-        result = failure(config, error, started, describe(device))
+        quits = {"quits": True} if is_lost(error) else {}
+        if shared and is_out_of_memory(error):
+            return {"out_of_memory": f"{type(error).__name__}: {error}", **quits}
+        return {"result": failure(config, error, started, environment).to_dict(), **quits}
     finally:
         pace.end()
-    tune.report({"result": result.to_dict()})
+    return {"result": result.to_dict()}
 
 
 def distillable(spec: Mapping[str, Any], origin: Files | None = None) -> None:

@@ -57,8 +57,8 @@ class Ledger:
         """
         row = to_row(result)
         with locked(self._lock):
-            there = [self._runs / f"{result.run_id}.parquet", *self._runs.glob(f"{result.run_id}~*.parquet")]
-            there = [path for path in there if path.exists()]
+            elsewhere = self._runs.glob(f"{result.run_id}~*.parquet") if self._copy.origin else ()
+            there = [path for path in (self._runs / f"{result.run_id}.parquet", *elsewhere) if path.exists()]
             known = [rank for _, table in read_tables(there, SCHEMA_VERSION, _RANKING) for rank in _ranks(table)]
             if known and max(known) > _rank(result.outcome, result.finished_at):
                 return False

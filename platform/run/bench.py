@@ -4,7 +4,7 @@ import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,10 +34,11 @@ from crossarch.trainables.run import now
 
 
 def nothing(spec: Mapping[str, Any]) -> None:
-    """A Tune function trainable that trains nothing and reports a result."""
+    """A Tune function trainable that trains nothing and reports a result of each run."""
     from ray import tune
 
-    tune.report({"result": untrained(from_dict(spec["config"])).to_dict()})
+    for run in spec["runs"]:
+        tune.report({"result": untrained(from_dict(run["config"])).to_dict()})
 
 
 def untrained(config: RunConfig) -> RunResult:
@@ -51,27 +52,29 @@ def made_up_study(runs: int) -> Study:
     return dataclasses.replace(single_run("baseline", {}), seeds=tuple(range(runs)))
 
 
-def measure(driven: int, reported: int, console: Console) -> dict[str, Any]:
+def measure(driven: int, cohorts: Iterable[int], reported: int, console: Console) -> dict[str, Any]:
     """Seconds that the platform takes: `driven` runs through the driver, `reported` finished ones reported and rerun.
 
-    All in folders that are gone afterwards.
+    The former once for each of `cohorts`, runs a worker is given at a time. All in folders that are gone afterwards.
     """
     document: dict[str, Any] = {
         "measured_at": now(),
         "environment": dict(describe("cpu")),
         "load_average": os.getloadavg()[0],
         "driven": driven,
+        "cohorts": [],
     }
-    with tempfile.TemporaryDirectory() as folder:
-        document |= _drive(made_up_study(driven), Path(folder))
+    for cohort in cohorts:
+        with tempfile.TemporaryDirectory() as folder:
+            document["cohorts"].append({"cohort": cohort, **_drive(made_up_study(driven), Path(folder), cohort)})
     with tempfile.TemporaryDirectory() as folder:
         document |= {"reported": reported, **_report(made_up_study(reported), Path(folder), console)}
     return document
 
 
-def _drive(study: Study, root: Path) -> dict[str, float]:
-    """Milliseconds a run of all together, and of what the driver spends in the ledger and in handing on to MLflow."""
-    site = Site(root=root, tracking=default_tracking_uri(root))
+def _drive(study: Study, root: Path, cohort: int) -> dict[str, float]:
+    """Milliseconds a run of all together, and of these until the first run's end, in the ledger and for MLflow."""
+    site = Site(root=root, tracking=default_tracking_uri(root), cohort=cohort)
     plan = make_plan(study.expand(), {}, root / "weights")
     invocation = begin(study=study.name, question=study.question, command="bench platform", members=plan.members)
     ledger, view = Ledger(root), Writer(site.tracking)
@@ -88,6 +91,7 @@ def _drive(study: Study, root: Path) -> dict[str, float]:
     lost = len(plan.tasks) - len(ledger.read())
     seconds = {
         "whole": closed - begun,
+        "start": (timed[0].first_done or closed) - begun,
         "ledger": timed[0].seconds,
         "mlflow_told": timed[1].seconds,
         "mlflow_awaited": closed - driven,
@@ -141,12 +145,16 @@ class Stopwatch:
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.seconds = 0.0
+        self.first_done: float | None = None
+        """When `done` was first called, by `time.perf_counter`."""
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.listener, name)
 
         def timed(*arguments: Any) -> None:
             begun = time.perf_counter()
+            if name == "done" and self.first_done is None:
+                self.first_done = begun
             method(*arguments)
             self.seconds += time.perf_counter() - begun
 

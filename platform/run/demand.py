@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 _FIXED = ("cpu", "gpu")
@@ -46,6 +46,10 @@ class Demand:
     def gpu_share(self) -> float:
         """The part of a GPU's memory that a run may take: all of it where runs do not share one."""
         return self.gpus or 1.0
+
+    def sharing(self, share: float) -> "Demand":
+        """The same with such a share of a GPU; as it is where it asks for none."""
+        return replace(self, gpus=share) if self.gpus else self
 
     def slots(self, node: Node) -> float:
         """Runs at a time on such nodes."""

@@ -11,9 +11,10 @@ from ray.tune.experiment import Trial
 
 from crossarch.platform.run.agreement import versions
 from crossarch.platform.run.cluster import Cluster
+from crossarch.platform.run.cohorts import DIED, RETRIES
 from crossarch.platform.run.site import Site
 from crossarch.platform.run.trial import distil
-from crossarch.platform.run.tune_driver import RETRIES, Interrupt, NotSnapshotted, keep_credentials, request
+from crossarch.platform.run.tune_driver import Interrupt, NotSnapshotted, keep_credentials, request
 from crossarch.trainables.distillers.config import DistillConfig
 from crossarch.trainables.distillers.contract import DistillPoint
 from crossarch.trainables.distillers.identity import distill_id
@@ -46,7 +47,7 @@ class Hearing(NotSnapshotted, tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """The worker has died too often."""
-        self.ended.error = f"its worker died {RETRIES + 1} times: out of memory, killed, or its machine was lost"
+        self.ended.error = DIED
 
 
 def drive(

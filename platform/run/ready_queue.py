@@ -3,12 +3,14 @@
 Of several studies the first comes first, and the next begins where nothing of it is ready.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Literal
 
 from crossarch.platform.run.plan import Task
 
 State = Literal["waiting", "ready", "running", "done", "failed", "blocked"]
+"""`ready`: nothing is lacking, though a worker may have been given it and have others to train first."""
 
 More = Callable[[], list[Task] | None]
 """Asked for further tasks when nothing is ready, by a sampler say: none for now is an empty list, none ever is None."""
@@ -21,6 +23,7 @@ class ReadyQueue:
         """`unfit` are runs known to have no weights to teach with (diverged before): their students are blocked."""
         self._tasks: dict[str, Task] = {}
         self._states: dict[str, State] = {}
+        self._taken: set[str] = set()
         self._unfit = set(unfit)
         self._more = more
         self._exhausted = False
@@ -55,26 +58,39 @@ class ReadyQueue:
         self._stillborn = []
         return found
 
-    def take(self) -> Task | None:
-        """The next task, which is running from now on; None while none is ready."""
-        ready = [task for task in self._tasks.values() if self._states[task.run_id] == "ready"]
+    def take(self, most: int = 1, slots: int = 1) -> list[Task]:
+        """The next tasks for one of `slots` workers, in the order to train them in; none while none is ready.
+
+        At most `most`, and at most its share ⌈ready / slots⌉ (guided self-scheduling, Polychronopoulos & Kuck 1987):
+        towards the end of a study no worker has several to itself while another has none.
+        """
+        ready = self._free()
         if not ready and not self._exhausted:
             more = self._more()
             self._exhausted = more is None
             self.add(more or ())
-            ready = [task for task in self._tasks.values() if self._states[task.run_id] == "ready"]
-        if not ready:
-            return None
-        task = next((task for task in ready if task.teaches and task.study == ready[0].study), ready[0])
-        self._states[task.run_id] = "running"
-        return task
+            ready = self._free()
+        share = math.ceil(len(ready) / max(1, slots))
+        order = list(dict.fromkeys(task.study for task in ready))
+        tasks = sorted(ready, key=lambda task: (order.index(task.study), not task.teaches))[: min(most, share)]
+        self._taken.update(task.run_id for task in tasks)
+        return tasks
+
+    def _free(self) -> list[Task]:
+        return [task for task in self.in_state("ready") if task.run_id not in self._taken]
+
+    def begin(self, identity: str) -> Task:
+        """A task that was taken has got its device, and is running from now on."""
+        self._states[identity] = "running"
+        return self._tasks[identity]
 
     def put_back(self, identity: str) -> None:
-        """Lets a running task be taken again: it never began."""
+        """Lets a task be taken again that was taken, whether or not it has begun."""
         self._states[identity] = "ready"
+        self._taken.discard(identity)
 
     def finish(self, identity: str, *, can_teach: bool, failed: bool = False) -> list[Task]:
-        """Marks a running task as over and releases or blocks its students; the newly blocked are returned."""
+        """Marks a task that was taken as over and releases or blocks its students; the newly blocked are returned."""
         self._states[identity] = "failed" if failed else "done"
         if not can_teach:
             self._unfit.add(identity)
@@ -93,7 +109,7 @@ class ReadyQueue:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left that could ever be taken: a running task may be put back."""
+        """Whether nothing is left that could ever be taken: one that was taken may be put back."""
         return self._exhausted and not any(state in ("ready", "waiting", "running") for state in self._states.values())
 
     def in_state(self, state: State) -> list[Task]:

@@ -21,6 +21,12 @@ class Site:
     """What each run asks of a node."""
     grows_to: int = 0
     """Runs at a time once the cluster's autoscaler has started its nodes; 0 where it has none."""
+    cohort: int = 1
+    """Runs that a worker is given at a time, at most, each recorded as soon as it has ended.
+
+    More than 1 pays where runs take less than a few seconds, as what a trial costs the driver is shared; longer ones
+    would only be divided less evenly among the workers.
+    """
     data_root: Path | None = None
     """Folder in which real data sets already lie, in torchvision's form."""
     checkpoint_seconds: float = 30.0

@@ -1,4 +1,4 @@
-"""What a worker runs: a run or a distillation, in its own machine's working copy where the storage is elsewhere."""
+"""What a worker runs: a cohort or a distillation, in its machine's own working copy where the storage is elsewhere."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,7 +29,7 @@ def _work(work: Callable[..., None], spec: Mapping[str, Any]) -> None:
     address: str = get_node_ip_address()  # type: ignore[no-untyped-call]
     fault = disagreement(spec["versions"], [(address, versions())])
     if fault:
-        tune.report({"failed": fault})
+        tune.report({"failed": fault, "quits": True})
     else:
         work(*_here(spec))
 

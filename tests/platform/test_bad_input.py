@@ -237,6 +237,10 @@ def test_what_no_node_can_be_asked_for_is_refused_alike(refused, command, option
     assert refused(*command, option, value) == sentence
 
 
+def test_a_cohort_without_runs_is_refused(refused):
+    assert refused("run", "quickstart", "--cohort", "0") == "cohort = 0 is outside [1, inf)"
+
+
 def test_a_storage_that_ends_with_the_job_is_refused(refused, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     sentence = f"storage = '{tmp_path / 'here'}' lies in the job's working directory, which Ray removes"

@@ -51,6 +51,8 @@ def test_export_writes_the_runs_for_a_bare_machine_and_times_none(crossarch, mon
         (["--ipc", "one"], "one"),
         (["--width", "-1"], "-1"),
         (["platform", "--runs", "0"], "runs = 0"),
+        (["platform", "--cohorts", "1,0"], "cohorts = 1,0"),
+        (["platform", "--cohorts", "8,many"], "many"),
     ],
 )
 def test_bad_input_is_told_in_a_sentence(arguments, told, crossarch):

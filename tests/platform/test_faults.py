@@ -8,9 +8,10 @@ import pytest
 import torch
 from processes import Command, alive, commands, wait_for
 from shown import assert_level
-from small import MAIN
+from small import MAIN, SMALL
 
 from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.run.plan import list_members
 from crossarch.platform.run.runner import plan_study
 from crossarch.search_spaces.single import single_run
 from crossarch.trainables.identity import run_id
@@ -79,6 +80,27 @@ def test_a_run_whose_worker_is_killed_ends_in_the_same_bits(start, tmp_path):
             assert getattr(again, name) == getattr(result, name), name
     assert not (storage / "checkpoints" / run_id(student)).exists()
     assert_level(storage, "train-budget-0.8")
+
+
+def test_a_killed_worker_costs_its_cohort_no_finished_run(start, tmp_path):
+    storage, seeds = tmp_path / "crossarch-results", 4
+    command = start("run", "small", "--smoke", f"--seeds={seeds}", "--cohort=4", code=MAIN)
+    wait_for(lambda: len(list((storage / "ledger" / "runs").glob("*.parquet"))) >= 3, PATIENCE)
+    before, trials = results(storage), list((storage / "ray").glob("*/train_*"))
+    assert len(trials) < len(before), "no worker has trained a second run"
+    victims = [worker for worker in command.workers() if worker.name.startswith("ray::ImplicitFunc.train")]
+    assert victims, "none is in training"
+    for victim in victims:
+        os.kill(victim.pid, signal.SIGKILL)
+
+    assert command.wait(PATIENCE) == 0, command.out + command.err
+    planned, after = list_members(SMALL.smoke().expand(range(seeds)))[1], results(storage)
+    assert before.items() <= after.items(), "what was finished was trained again"
+    assert set(after) == set(planned)
+    assert {result.outcome for result in after.values()} == {"finished"}
+    for number in range(1, len(planned) + 1):
+        assert command.out.count(f"{number:>4}/{len(planned)}  finished") == 1
+    assert_level(storage, "small-smoke")
 
 
 SMOKE = ("run", "small", "--smoke")

@@ -56,13 +56,16 @@ def test_every_command_that_takes_a_study_takes_its_file(crossarch, folder):
 
 def test_what_workers_get_needs_no_file(folder):
     """Else a study file would have to lie on every node."""
+    from crossarch.platform.run.cohorts import Cohorts
+    from crossarch.platform.run.packing import Packing
     from crossarch.platform.run.site import Site
     from crossarch.platform.run.tune_driver import Interrupt, QueueSearcher
 
     plan = make_plan(find("./taus.py").smoke().expand(), {}, folder / "weights")
     site = Site(root=Path("elsewhere"), tracking="", address=None, data_root=None)
-    spec = QueueSearcher(ReadyQueue(plan.tasks), site, Interrupt()).suggest("1")
-    assert spec["run_id"] in plan.configs
+    cohorts = Cohorts(ReadyQueue(plan.tasks), [], Packing(site.demand), most=3)
+    spec = QueueSearcher(cohorts, site, Interrupt()).suggest("1")
+    assert len({run["run_id"] for run in spec["runs"]} & set(plan.configs)) == 3
     assert b"taus" not in pickle.dumps(spec)
     assert b"crossarch." not in pickle.dumps(spec), "an object of ours, not plain values"
 

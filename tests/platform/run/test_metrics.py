@@ -52,7 +52,8 @@ def states(told, study="s"):
 def test_runs_are_counted_by_state(told, queue, result):
     listener = MetricsListener(queue)
     assert states(told) == {"waiting": 1, "ready": 2}
-    teacher = queue.take()
+    (teacher,) = queue.take()
+    queue.begin(teacher.run_id)
     listener.running(teacher)
     assert states(told) == {"waiting": 1, "ready": 1, "running": 1}
     assert teacher.run_id == run_id(TEACHER)
@@ -65,7 +66,7 @@ def test_each_study_counts_the_runs_that_are_trained_for_it(told, planned, resul
     plans = [make_plan([planned(each)], {}, tmp_path, study=name) for each, name in ((PLAIN, "s"), (STUDENT, "t"))]
     queue = ReadyQueue(merged(plans).tasks)
     listener = MetricsListener(queue)
-    task = queue.take()
+    (task,) = queue.take()
     queue.finish(task.run_id, can_teach=True)
     listener.done(task, result(PLAIN, device_seconds=2.0))
     assert (states(told), states(told, "t")) == ({"done": 1}, {"waiting": 1, "ready": 1})
@@ -75,7 +76,7 @@ def test_each_study_counts_the_runs_that_are_trained_for_it(told, planned, resul
 
 def test_outcomes_and_device_seconds_add_up(told, queue, result):
     listener = MetricsListener(queue)
-    task = queue.take()
+    (task,) = queue.take()
     for outcome, seconds in (("finished", 3.0), ("finished", 4.0), ("failed", None), ("diverged", 0.5)):
         listener.done(task, result(TEACHER, outcome, device_seconds=seconds))
     ended = {key[2]: value for key, value in told.items() if key[0] == "crossarch_runs_ended_total"}

@@ -52,11 +52,15 @@ def test_a_stopwatch_passes_events_on_and_adds_their_time_up() -> None:
 @pytest.mark.cluster
 def test_runs_that_train_nothing_all_arrive(tmp_path: Path) -> None:
     file = tmp_path / "platform.json"
-    command = Command("bench", "platform", "--runs", 4, "--reported", 6, "--out", file, folder=tmp_path)
+    command = Command(
+        "bench", "platform", "--runs", 4, "--cohorts", "1,2", "--reported", 6, "--out", file, folder=tmp_path
+    )
     try:
         assert command.wait(PATIENCE) == 0, command.err
     finally:
         command.end()
     document = json.loads(file.read_text())
-    assert document["lost"] == document["not_finished"] == 0
-    assert all(document[name] > 0 for name in ("ms_whole", "ms_ledger", "report_seconds", "run_again_cpu_seconds"))
+    assert document["not_finished"] == 0
+    assert [(each["cohort"], each["lost"]) for each in document["cohorts"]] == [(1, 0), (2, 0)]
+    assert all(each[name] > 0 for each in document["cohorts"] for name in ("ms_whole", "ms_ledger"))
+    assert all(document[name] > 0 for name in ("report_seconds", "run_again_cpu_seconds"))

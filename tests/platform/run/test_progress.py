@@ -57,7 +57,7 @@ def test_the_time_left_is_that_of_all_that_runs_or_waits(queue):
     left = TimeLeft({CONVNET: 1.0, RESNET: 10.0}, slots=1)
     whole = sum(map(step_count, (PLAIN, TEACHER))) + 10 * step_count(STUDENT)
     assert left.seconds(queue) == whole
-    teacher = queue.take()
+    (teacher,) = queue.take()
     assert left.seconds(queue) == whole, "what runs has all before it until it reports"
     queue.finish(teacher.run_id, can_teach=True)
     assert left.seconds(queue) == whole - step_count(TEACHER)
@@ -65,22 +65,22 @@ def test_the_time_left_is_that_of_all_that_runs_or_waits(queue):
 
 def test_nothing_is_left_of_what_is_over_or_blocked(queue):
     left = TimeLeft({CONVNET: 1.0, RESNET: 1.0}, slots=1)
-    queue.finish(queue.take().run_id, can_teach=False, failed=True)
+    queue.finish(queue.take()[0].run_id, can_teach=False, failed=True)
     assert left.seconds(queue) == step_count(PLAIN)
-    queue.finish(queue.take().run_id, can_teach=False, failed=True)
+    queue.finish(queue.take()[0].run_id, can_teach=False, failed=True)
     assert left.seconds(queue) == 0
 
 
 def test_what_was_reported_is_done(queue):
     left = TimeLeft({CONVNET: 1.0, RESNET: 0.0}, slots=1)
-    teacher = queue.take()
+    (teacher,) = queue.take()
     left.point(teacher.run_id, teacher, TEACHER.epochs // 2, clock=1e6)
     assert left.seconds(queue) == step_count(PLAIN) + step_count(TEACHER) / 2
 
 
 def test_runs_under_way_tell_the_pace_of_an_unknown_kind(queue):
     left = TimeLeft({RESNET: 0.0}, slots=1)
-    teacher = queue.take()
+    (teacher,) = queue.take()
     left.point(teacher.run_id, teacher, 1, clock=100.0)
     assert left.seconds(queue) is None, "the first report holds the start of the worker"
     left.point(teacher.run_id, teacher, 3, clock=104.0)
@@ -90,7 +90,7 @@ def test_runs_under_way_tell_the_pace_of_an_unknown_kind(queue):
 
 def test_runs_done_before_are_believed_over_those_under_way(queue):
     left = TimeLeft({CONVNET: 1.0, RESNET: 1.0}, slots=1)
-    teacher = queue.take()
+    (teacher,) = queue.take()
     before = left.seconds(queue)
     left.point(teacher.run_id, teacher, 1, clock=0.0)
     left.point(teacher.run_id, teacher, 2, clock=1e9)
@@ -99,7 +99,7 @@ def test_runs_done_before_are_believed_over_those_under_way(queue):
 
 def test_epochs_reported_again_after_a_workers_death_do_no_harm(queue):
     left = TimeLeft({RESNET: 0.0}, slots=1)
-    teacher = queue.take()
+    (teacher,) = queue.take()
     for epoch, clock in ((2, 0.0), (6, 4.0), (2, 20.0), (4, 22.0)):
         left.point(teacher.run_id, teacher, epoch, clock)
         seconds = left.seconds(queue)
@@ -111,7 +111,7 @@ def test_a_line_for_each_run_and_none_of_it_is_markup(shown, by_config, queue, r
     progress, file = shown(terminal)
     error = "KeyError: '[bold]x[/]' in [/nonsense] \\[ :smile:"
     with progress:
-        teacher = queue.take()
+        (teacher,) = queue.take()
         progress.running(teacher)
         progress.point(teacher, point(1))
         progress.point(teacher, point(2))
@@ -132,7 +132,7 @@ def test_no_control_codes_and_a_line_a_run_where_there_is_no_terminal(shown, by_
     progress, file = shown(terminal=False)
     with progress:
         for number in range(1, 3):
-            progress.point(queue.take(), point(number))
+            progress.point(queue.take()[0], point(number))
         progress.done(by_config[PLAIN], result(PLAIN, test_accuracy=10.0))
     assert "\x1b" not in file.getvalue()
     assert [line.split()[:2] for line in file.getvalue().splitlines()] == [["1/3", "finished"]]
@@ -155,7 +155,9 @@ def test_a_run_that_no_plan_foresaw_is_named_by_its_network(shown, result):
 
 def test_the_state_counts_what_runs_waits_and_failed(queue):
     assert state_of(queue, None) == "0 running, 2 ready, 1 waiting for a teacher"
-    teacher = queue.take()
+    (teacher,) = queue.take()
+    assert state_of(queue, None) == "0 running, 2 ready, 1 waiting for a teacher", "taken, but not begun"
+    queue.begin(teacher.run_id)
     assert state_of(queue, None) == "1 running, 1 ready, 1 waiting for a teacher"
     queue.finish(teacher.run_id, can_teach=False, failed=True)
     assert state_of(queue, (93.14, "full")) == "0 running, 1 ready, 1 failed, 1 blocked; best so far 93.1 % (full)"
@@ -164,7 +166,7 @@ def test_the_state_counts_what_runs_waits_and_failed(queue):
 def test_the_live_view_has_the_state_and_the_best_so_far(shown, by_config, queue, result):
     progress, file = shown(terminal=True)
     with progress:
-        queue.take()
+        queue.begin(queue.take()[0].run_id)
         progress.done(by_config[PLAIN], result(PLAIN, test_accuracy=87.654))
         progress.done(by_config[TEACHER], result(TEACHER, test_accuracy=60.0))
         progress.done(by_config[STUDENT], result(STUDENT, "diverged", test_accuracy=99.0))

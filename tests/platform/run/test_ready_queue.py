@@ -18,7 +18,7 @@ def names(tasks):
 
 def take_all(queue):
     """All that can be taken now."""
-    return names(iter(queue.take, None))
+    return names(task for (task,) in iter(queue.take, []))
 
 
 def finish(queue, name, outcome="finished"):
@@ -31,8 +31,8 @@ def work(queue, slots, pick):
     """Takes tasks as Tune does, whenever a slot is free, and yields those that end: `pick` chooses from the running."""
     running = []
     while True:
-        while len(running) < slots and (item := queue.take()):
-            running.append(item)
+        while len(running) < slots and (items := queue.take()):
+            running += items
         if not running:
             assert queue.over, "nothing runs and nothing can be taken, but it is not over"
             return
@@ -52,7 +52,7 @@ def test_students_wait_for_their_teacher():
     assert take_all(queue) == ["t", "plain"]
     assert names(queue.in_state("waiting")) == ["s1", "s2"]
     assert finish(queue, "plain") == []
-    assert queue.take() is None
+    assert queue.take() == []
     assert finish(queue, "t") == []
     assert take_all(queue) == ["s1", "s2"]
 
@@ -66,14 +66,36 @@ def test_of_several_studies_the_first_is_served_as_long_as_something_of_it_is_re
     one = [task("a", study="one"), task("t", teaches=True, study="one"), task("s", "t", study="one")]
     two = [task("b", study="two"), task("u", teaches=True, study="two"), task("v", "t", study="two")]
     queue = ReadyQueue([*one, *two])
-    assert names([queue.take(), queue.take(), queue.take()]) == ["t", "a", "u"], "nothing waits for the teacher"
+    assert names(queue.take(3)) == ["t", "a", "u"], "nothing waits for the teacher"
     finish(queue, "t")
     assert take_all(queue) == ["s", "b", "v"]
 
 
+@pytest.mark.parametrize(("most", "slots", "shares"), [(8, 1, [8, 2]), (4, 2, [4, 3, 2, 1]), (99, 3, [4, 2, 2, 1, 1])])
+def test_a_worker_gets_at_most_its_share_of_what_is_ready(most, slots, shares):
+    queue = ReadyQueue([task(str(number)) for number in range(10)])
+    assert [len(tasks) for tasks in iter(lambda: queue.take(most, slots), [])] == shares
+
+
+def test_several_are_taken_teachers_first_and_in_order():
+    queue = ReadyQueue([task("a"), task("b"), *FAMILY[1:]])
+    assert names(queue.take(3)) == ["t", "a", "b"]
+    assert queue.take(3) == [], "its students wait although it is taken"
+
+
+def test_what_is_taken_and_not_begun_is_ready_and_not_running():
+    queue = ReadyQueue([task("a"), task("b")])
+    queue.take(2)
+    assert queue.begin("a").run_id == "a"
+    assert (names(queue.in_state("running")), names(queue.in_state("ready"))) == (["a"], ["b"])
+    assert queue.take(2) == [], "but nobody else gets it"
+    queue.put_back("b")
+    assert names(queue.take(2)) == ["b"]
+
+
 def test_a_student_that_teaches_overtakes_others_once_it_is_ready():
     queue = ReadyQueue([task("a"), task("b"), *CHAIN])
-    assert names([queue.take(), queue.take()]) == ["t", "a"]
+    assert names(queue.take() + queue.take()) == ["t", "a"]
     finish(queue, "t")
     assert take_all(queue) == ["s", "b"]
 
@@ -85,7 +107,7 @@ def test_a_teacher_that_did_not_finish_blocks_its_students(outcome):
     assert finish(queue, "t", outcome) == ["s1", "s2"]
     assert names(queue.in_state("blocked")) == ["s1", "s2"]
     assert names(queue.in_state("failed")) == (["t"] if outcome == "failed" else [])
-    assert queue.take() is None
+    assert queue.take() == []
 
 
 def test_blocking_goes_down_the_whole_chain():
@@ -107,7 +129,7 @@ def test_failure_of_a_student_blocks_nobody_beside_it():
 def test_a_teacher_known_to_be_unfit_blocks_from_the_start():
     queue = ReadyQueue(CHAIN[1:], unfit=["t"])
     assert names(queue.in_state("blocked")) == ["s", "g"]
-    assert queue.take() is None
+    assert queue.take() == []
     assert queue.over
 
 
@@ -119,12 +141,13 @@ def test_a_task_known_already_is_passed_over():
     queue = ReadyQueue(FAMILY)
     first = queue.take()
     queue.add(FAMILY)
-    assert names([first, *iter(queue.take, None)]) == ["t", "plain"]
+    assert [*names(first), *take_all(queue)] == ["t", "plain"]
 
 
 def test_tasks_added_later_find_the_state_of_their_teacher():
     queue = ReadyQueue([task("good", teaches=True), task("bad", teaches=True), task("busy", teaches=True)])
-    take_all(queue)
+    for name in take_all(queue):
+        queue.begin(name)
     finish(queue, "good")
     finish(queue, "bad", "failed")
     queue.add([task("s1", "good"), task("s2", "bad", teaches=True), task("s3", "busy"), task("s4", "s2")])
@@ -138,8 +161,8 @@ def test_it_is_over_when_nothing_is_left_to_take():
     assert not queue.over
     for name in ("t", "s", "g"):
         assert not queue.over
-        assert names([queue.take()]) == [name]
-        assert queue.take() is None
+        assert names(queue.take()) == [name]
+        assert queue.take() == []
         finish(queue, name)
     assert queue.over
 
@@ -151,14 +174,14 @@ def test_it_is_not_over_while_the_last_ones_still_run():
     finish(queue, "a")
     assert not queue.over
     queue.put_back("b")
-    assert names([queue.take()]) == ["b"]
+    assert names(queue.take()) == ["b"]
     finish(queue, "b")
     assert queue.over
 
 
 def test_an_empty_queue_is_over_once_it_has_been_asked():
     queue = ReadyQueue([])
-    assert queue.take() is None
+    assert queue.take() == []
     assert queue.over
 
 
@@ -171,18 +194,18 @@ def test_an_empty_answer_means_later_and_none_means_never():
         return next(answers)
 
     queue = ReadyQueue([task("early")], more=more)
-    assert names([queue.take()]) == ["early"]
+    assert names(queue.take()) == ["early"]
     assert asked == [], "nobody is asked while something is ready"
-    assert queue.take() is None
+    assert queue.take() == []
     assert not queue.over
-    assert names([queue.take()]) == ["late"]
+    assert names(queue.take()) == ["late"]
     finish(queue, "early")
     finish(queue, "late")
-    assert queue.take() is None
+    assert queue.take() == []
     assert not queue.over
-    assert queue.take() is None
+    assert queue.take() == []
     assert queue.over
-    assert queue.take() is None
+    assert queue.take() == []
     assert len(asked) == 4, "None is an answer for ever"
 
 
@@ -192,10 +215,10 @@ def test_tasks_that_come_blocked_are_told_once_with_what_became_of_their_teacher
         [task("bad", teaches=True), task("broken", teaches=True)], ["unfit"], more=lambda: batches.pop(0)
     )
     assert queue.blocked_on_arrival() == []
-    assert names([queue.take(), queue.take()]) == ["bad", "broken"]
+    assert names(queue.take() + queue.take()) == ["bad", "broken"]
     finish(queue, "bad", "diverged")
     finish(queue, "broken", "failed")
-    assert names([queue.take()]) == ["e"]
+    assert names(queue.take()) == ["e"]
     told = [(item.run_id, why) for item, why in queue.blocked_on_arrival()]
     assert told == [("a", "diverged"), ("b", "failed"), ("c", "was blocked"), ("d", "diverged")]
     assert queue.blocked_on_arrival() == []

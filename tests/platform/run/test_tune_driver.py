@@ -13,16 +13,16 @@ from ray.tune.search import Searcher
 from settings import PLAIN, STUDENT, TEACHER
 
 from crossarch.platform.run.agreement import versions
+from crossarch.platform.run.cohorts import Cohorts
 from crossarch.platform.run.estimate import step_count
+from crossarch.platform.run.packing import Packing
 from crossarch.platform.run.plan import Task, make_plan
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.site import Site
-from crossarch.platform.run.tune_driver import UNBEGUN, Events, Interrupt, QueueSearcher, keep_credentials
+from crossarch.platform.run.tune_driver import Events, Interrupt, QueueSearcher, keep_credentials
 from crossarch.trainables.config import from_dict
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.result import Point
-
-GRANDCHILD = STUDENT.replace({"kd.teacher": STUDENT.to_dict()})
 
 POINT = {"epoch": 1, "train_loss": 2.0, "learning_rate": 1e-3, "keep_rate": 1.0}
 
@@ -49,17 +49,24 @@ class Notes:
 class Study:
     """A queue of runs between a searcher and callbacks, and the trials that Tune would make of them."""
 
-    def __init__(self, tasks, root):
-        self.queue, self.notes, self.interrupt = ReadyQueue(tasks), Notes(), Interrupt()
-        self.searcher = QueueSearcher(self.queue, Site(root=root, tracking=""), self.interrupt)
-        self.events = Events(self.queue, [self.notes], self.interrupt)
+    def __init__(self, tasks, root, most=1):
+        self.notes, self.interrupt, site = Notes(), Interrupt(), Site(root=root, tracking="")
+        cohorts = Cohorts(ReadyQueue(tasks), [self.notes], Packing(site.demand), most=most)
+        self.searcher = QueueSearcher(cohorts, site, self.interrupt)
+        self.events = Events(cohorts, self.interrupt)
+        self.trials = 0
 
     def suggest(self):
-        return self.searcher.suggest("trial")
+        self.trials += 1
+        return self.searcher.suggest(str(self.trials))
+
+    def make(self):
+        """A trial of the next tasks, without a worker yet."""
+        return SimpleNamespace(config=self.suggest(), trial_id=str(self.trials))
 
     def start(self):
-        """A trial of the next task."""
-        trial = SimpleNamespace(config=self.suggest())
+        """A trial of the next tasks."""
+        trial = self.make()
         self.events.on_trial_start(0, [], trial)
         return trial
 
@@ -73,8 +80,8 @@ class Study:
 
 @pytest.fixture
 def study(planned, tmp_path):
-    def make(*configs):
-        return Study(make_plan([planned(config) for config in configs], {}, tmp_path).tasks, tmp_path)
+    def make(*configs, **options):
+        return Study(make_plan([planned(config) for config in configs], {}, tmp_path).tasks, tmp_path, **options)
 
     return make
 
@@ -90,9 +97,9 @@ def test_tune_sends_no_credentials_to_its_workers(monkeypatch):
 
 
 def test_a_trial_is_told_all_that_it_needs(study, tmp_path):
-    running = study(STUDENT)
-    spec = running.suggest()
-    assert from_dict(spec.pop("config")) == TEACHER
+    spec = study(STUDENT, PLAIN, most=2).suggest()
+    configs = [from_dict(run.pop("config")) for run in spec["runs"]]
+    assert configs == [TEACHER, PLAIN]
     assert spec == {
         "root": str(tmp_path),
         "origin": None,
@@ -100,9 +107,10 @@ def test_a_trial_is_told_all_that_it_needs(study, tmp_path):
         "checkpoint_seconds": 30.0,
         "gpu_share": 1.0,
         "versions": versions(),
-        "run_id": run_id(TEACHER),
-        "keep_weights": True,
-        "steps": step_count(TEACHER),
+        "runs": [
+            {"run_id": run_id(TEACHER), "keep_weights": True, "steps": step_count(TEACHER)},
+            {"run_id": run_id(PLAIN), "keep_weights": False, "steps": step_count(PLAIN)},
+        ],
     }
 
 
@@ -112,7 +120,7 @@ def test_tune_waits_for_teachers_and_is_told_the_end(study, result):
     assert running.suggest() is None
     running.end(teacher, result(TEACHER))
     student = running.start()
-    assert student.config["keep_weights"] is False
+    assert student.config["runs"][0]["keep_weights"] is False
     assert running.suggest() is None
     running.end(student, result(STUDENT))
     assert running.suggest() == Searcher.FINISHED
@@ -131,8 +139,22 @@ def test_points_and_results_reach_the_listeners_in_order(study, result):
 def test_a_worker_that_is_replaced_is_no_second_start(study):
     running = study(PLAIN)
     trial = running.start()
+    running.events.on_trial_recover(0, [], trial)
     running.events.on_trial_start(0, [], trial)
     assert running.notes.heard == [("running", run_id(PLAIN))]
+
+
+def test_a_worker_that_is_replaced_has_no_run_of_its_cohort_twice(study, result):
+    """As when a machine is taken away with notice, which Tune counts as no failure."""
+    running = study(PLAIN, TEACHER, STUDENT, most=2)
+    trial = running.start()
+    running.report(trial, result=result(TEACHER).to_dict())
+    running.events.on_trial_recover(0, [], trial)
+    assert [run["run_id"] for run in trial.config["runs"]] == [run_id(PLAIN)]
+    running.events.on_trial_start(0, [], trial)
+    running.end(trial, result(PLAIN))
+    assert [what for what, *_ in running.notes.heard] == ["running", "done"] * 2
+    assert running.start().config["runs"][0]["run_id"] == run_id(STUDENT)
 
 
 def test_what_comes_after_the_result_is_passed_over(study, result):
@@ -145,52 +167,14 @@ def test_what_comes_after_the_result_is_passed_over(study, result):
     assert [what for what, *_ in running.notes.heard] == ["running", "done"]
 
 
-def test_a_worker_that_dies_too_often_is_a_failure_and_blocks(study):
-    running = study(GRANDCHILD, PLAIN)
+def test_a_run_whose_worker_dies_is_given_to_another(study, result):
+    running = study(PLAIN)
     trial = running.start()
     running.events.on_trial_error(0, [], trial)
-    results = running.notes.results
-    assert results[run_id(TEACHER)].outcome == "failed"
-    assert results[run_id(TEACHER)].error.startswith("its worker died 3 times")
-    assert results[run_id(STUDENT)].error == f"its teacher {run_id(TEACHER)} failed"
-    assert results[run_id(GRANDCHILD)].error == f"its teacher {run_id(STUDENT)} was blocked"
-    assert running.start().config["run_id"] == run_id(PLAIN), "the others go on"
-
-
-def test_a_run_whose_worker_never_starts_is_asked_for_again_and_in_the_end_fails(study):
-    """As on a node that was killed, and that Ray does not know to be lost yet."""
-    running = study(PLAIN)
-    spec = running.suggest()
-    for _ in range(UNBEGUN):
-        assert running.suggest() is None, "Tune must not believe that there is nothing left"
-        running.events.on_trial_error(0, [], SimpleNamespace(config=spec))
-        assert running.suggest() == spec
-    assert not running.notes.heard
-
-    running.events.on_trial_error(0, [], SimpleNamespace(config=spec))
-    assert running.notes.results[run_id(PLAIN)].error.startswith("its worker died 3 times")
-    assert running.suggest() == Searcher.FINISHED
-
-
-def test_a_run_whose_worker_starts_at_the_second_attempt_is_as_any_other(study, result):
-    running = study(PLAIN)
-    running.events.on_trial_error(0, [], SimpleNamespace(config=running.suggest()))
+    assert not running.notes.results
     running.end(running.start(), result(PLAIN))
-    assert running.notes.heard == [("running", run_id(PLAIN)), ("done", run_id(PLAIN), "finished")]
+    assert running.notes.results[run_id(PLAIN)].outcome == "finished"
     assert running.suggest() == Searcher.FINISHED
-
-
-def test_a_run_that_its_worker_refuses_fails_alone_and_says_why(study, result):
-    running = study(PLAIN, TEACHER)
-    trial = running.start()
-    running.report(trial, failed="the node 10.0.0.9 and the driver differ")
-    running.events.on_trial_complete(0, [], trial)
-    running.end(running.start(), result(TEACHER))
-    ends = {name: (end.outcome, end.error) for name, end in running.notes.results.items()}
-    assert ends == {
-        run_id(PLAIN): ("failed", "the node 10.0.0.9 and the driver differ"),
-        run_id(TEACHER): ("finished", None),
-    }
 
 
 def test_a_trial_that_ends_without_a_result_is_a_failure(study):
@@ -236,7 +220,7 @@ def test_a_second_ctrl_c_does_not_wait():
 
 def test_tunes_snapshots_leave_out_what_no_pickle_holds(study):
     running = study(PLAIN)
-    running.events.listeners.append(threading.Lock())
+    running.events.cohorts.listeners.append(threading.Lock())
     for part in (running.events, running.searcher, running.interrupt):
         assert copy.deepcopy(part) is part
         assert vars(pickle.loads(pickle.dumps(part))) == {}  # noqa: S301, our own
@@ -246,7 +230,8 @@ def test_a_further_task_that_comes_blocked_is_announced(tmp_path):
     student = Task(run_id=run_id(STUDENT), config=STUDENT, teacher_id=run_id(STUDENT.kd.teacher))
     batches = [[student], None]
     queue, notes = ReadyQueue([], [student.teacher_id], more=lambda: batches.pop(0)), Notes()
-    searcher = QueueSearcher(queue, Site(root=tmp_path, tracking=""), Interrupt(), [notes])
+    site = Site(root=tmp_path, tracking="")
+    searcher = QueueSearcher(Cohorts(queue, [notes], Packing(site.demand)), site, Interrupt())
     assert searcher.suggest("trial") is None
     assert searcher.suggest("trial") == QueueSearcher.FINISHED
     assert notes.heard == [("done", student.run_id, "blocked")]

@@ -3,8 +3,8 @@
 What a step needs from the random number generators, and from the frozen teacher, is made for many steps at once:
 batches, augmented images, drop masks, the teacher's logits. Networks and images lie in memory channels last; the
 optimizer goes through large tensors in blocks that stay in the processor's cache; on a CPU wide convolutions go by
-Winograd's algorithm, and memory is kept. Steps are drawn up to the next report at most, so that whenever a checkpoint
-is written the generators stand where the reference loop's would.
+Winograd's algorithm, ReLU and pooling are one, and memory is kept. Steps are drawn up to the next report at most, so
+that whenever a checkpoint is written the generators stand where the reference loop's would.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,6 +29,7 @@ from crossarch.trainables.methods.drop_path import draw_mask, drops, set_keep_ra
 from crossarch.trainables.methods.keep_rate import keep_rate
 from crossarch.trainables.methods.learning_rate import learning_rate
 from crossarch.trainables.methods.optimizer import set_learning_rate, take_step
+from crossarch.trainables.rectified_pool import use_rectified_pool
 from crossarch.trainables.winograd import use_winograd
 
 AHEAD = 640
@@ -146,15 +147,16 @@ def fast(work: Work) -> Epoch:
 
 
 def speed_up(network: nn.Module, config: RunConfig) -> None:
-    """Orders convolutions' weights as the images are, and on a CPU lets wide ones go by Winograd's algorithm, in place.
+    """Orders convolutions' weights as the images are, and on a CPU puts faster layers in the place of some.
 
-    In bfloat16 they stay as they are: its 8 bits are too few for the transforms.
+    In bfloat16 all layers stay as they are: its 8 bits are too few for Winograd's transforms.
     """
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     if config.engine != "fast_bfloat16" and all(each.device.type == "cpu" for each in network.parameters()):
         use_winograd(network)
+        use_rectified_pool(network)
 
 
 def autocast(config: RunConfig, device: torch.device) -> torch.autocast:

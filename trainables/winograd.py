@@ -6,6 +6,10 @@ rounding is some ten times that of a direct convolution. A weight whose gradient
 dead, may get one of rounding, of which Lion takes the sign.
 """
 
+import functools
+import math
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,10 +20,12 @@ TILE = 4
 """Outputs along each side of a tile; it reads TILE + 2 inputs along each side."""
 FEWEST_CHANNELS = 64
 """In and out: with fewer, the transforms cost more than the products that they save."""
-FEWEST_TILES = 32
-"""In a batch: with fewer, the transformed weights cost more to read than the products that they save."""
+FEWEST_TILES = 10
+"""In a batch: with fewer, the transformed weights cost more than the products that they save."""
 BLOCK = 2**21
 """Elements of a transformed block of images, about: so many stay in the processor's cache."""
+OUTPUTS = 128
+"""Channels of a block of outputs."""
 
 _INPUT = (
     (4, 0, -5, 0, 1, 0),
@@ -61,6 +67,8 @@ def use_winograd(network: nn.Module) -> None:
     for module in network.modules():
         if type(module) is nn.Conv2d and is_suited(module):
             module.__class__ = WinogradConv2d
+            order = (2, 3, 0, 1)  # which is its own inverse
+            module.weight.data = module.weight.data.permute(order).contiguous().permute(order)
 
 
 def is_suited(convolution: nn.Conv2d) -> bool:
@@ -91,63 +99,91 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
 
 
 class _Convolution(torch.autograd.Function):
-    """`convolve` on blocks of images; tiles lie as (36 places, tiles, channels), weights as (36, O, C)."""
+    """`convolve` on blocks of images and of outputs; tiles lie as (36 places, tiles, channels), weights as (36, O, C).
+
+    Transformed weights are 4 times the weights: they are made for a block of outputs at a time, used while they are in
+    the processor's cache, and made again for the gradient rather than kept.
+    """
 
     @staticmethod
     def forward(context: Any, images: Tensor, weight: Tensor) -> Tensor:
-        outs, ins = weight.shape[:2]
-        rows = weight.permute(2, 3, 0, 1).reshape(9, outs * ins)
-        weights = torch.mm(both_sides(_WEIGHT, weight), rows).view(36, outs, ins)
-        result = images.new_empty((len(images), *images.shape[2:], outs))
-        blocks = []
-        size = block_size(images, outs)
+        taps = weight.permute(2, 3, 0, 1).reshape(9, *weight.shape[:2])
+        result = images.new_empty((len(images), *images.shape[2:], len(weight)))
+        size, blocks = block_size(images, len(weight)), []
         for own, target in zip(images.permute(0, 2, 3, 1).split(size), result.split(size), strict=True):
             tiles = cut(own)
-            products = torch.bmm(tiles, weights.transpose(1, 2))
-            put(torch.mm(both_sides(_OUTPUT, images), products.view(36, -1)), target)
+            for some, part in zip(taps.split(OUTPUTS, 1), target.split(OUTPUTS, 3), strict=True):
+                products = scratch("products", (36, tiles.shape[1], some.shape[1]), tiles)
+                torch.bmm(tiles, transformed(some).transpose(1, 2), out=products)
+                outputs = scratch("tiles", (16, products[0].numel()), tiles)
+                put(torch.mm(both_sides(_OUTPUT, tiles), products.view(36, -1), out=outputs), part)
             blocks.append(tiles)
-        context.save_for_backward(weights, *blocks)
+        context.save_for_backward(taps, *blocks)
         context.block_size = size
         return result.permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        weights, *blocks = context.saved_tensors
-        outs, ins = weights.shape[1:]
+        taps, *blocks = context.saved_tensors
+        for_images, for_weights = context.needs_input_grad
         slope = slope.permute(0, 2, 3, 1)
-        of_images = slope.new_zeros(_padded(slope.shape, ins)) if context.needs_input_grad[0] else None
-        of_weights, first = None, 0
+        of_images = slope.new_empty((*slope.shape[:3], taps.shape[2])) if for_images else None
+        of_taps = taps.new_empty(taps.shape) if for_weights else None
+        first = 0
         for own, tiles in zip(slope.split(context.block_size), blocks, strict=True):
-            products = torch.mm(both_sides(_OUTPUT, slope).T, take(own)).view(36, -1, outs)
-            if of_images is not None:
-                slopes = torch.mm(both_sides(_INPUT, slope).T, torch.bmm(products, weights).view(36, -1))
-                add(slopes, of_images[first : first + len(own)])
-            if context.needs_input_grad[1]:
-                turned = products.transpose(1, 2)
-                of_weights = torch.bmm(turned, tiles) if of_weights is None else of_weights.baddbmm_(turned, tiles)
+            total = scratch("tiles", tiles.shape, tiles) if for_images else None
+            for place in range(0, taps.shape[1], OUTPUTS):
+                some = slice(place, place + OUTPUTS)
+                products = spread(own[..., some])
+                if total is not None:
+                    total.baddbmm_(products, transformed(taps[:, some]), beta=1 if place else 0)
+                if of_taps is not None:
+                    turned = scratch("weights", (36, products.shape[2], taps.shape[2]), taps)
+                    torch.bmm(products.transpose(1, 2), tiles, out=turned)
+                    sums = of_taps[:, some].view(9, -1)
+                    sums.addmm_(both_sides(_WEIGHT, taps).T, turned.view(36, -1), beta=1 if first else 0)
+            if of_images is not None and total is not None:
+                join(total, of_images[first : first + len(own)])
             first += len(own)
-        if of_weights is not None:
-            rows = torch.mm(both_sides(_WEIGHT, slope).T, of_weights.view(36, -1))
-            of_weights = rows.view(3, 3, outs, ins).permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
-        return None if of_images is None else of_images[:, 1:-1, 1:-1].permute(0, 3, 1, 2), of_weights
+        return (
+            None if of_images is None else of_images.permute(0, 3, 1, 2),
+            None if of_taps is None else of_taps.view(3, 3, *taps.shape[1:]).permute(2, 3, 0, 1),
+        )
 
 
-def both_sides(rows: tuple[tuple[float, ...], ...], like: Tensor) -> Tensor:
-    """The paper's B^T, G or A^T, on both sides of a tile at once: (36, 36), (36, 9) or (16, 36)."""
-    matrix = torch.tensor(rows, dtype=like.dtype, device=like.device)
-    return torch.kron(matrix, matrix)
+def transformed(taps: Tensor) -> Tensor:
+    """The weights (36, O, C) of taps (9, O, C), in scratch."""
+    weights = scratch("weights", (36, *taps.shape[1:]), taps)
+    torch.mm(both_sides(_WEIGHT, taps), taps.flatten(1), out=weights.view(36, -1))
+    return weights
 
 
 def cut(images: Tensor) -> Tensor:
     """The transformed tiles (36, tiles, C) of images (N, H, W, C)."""
     count, height, width, channels = images.shape
-    padded = images.new_zeros(_padded(images.shape, channels))
+    padded = scratch("padded", _padded(images.shape), images).zero_()
     padded[:, 1:-1, 1:-1] = images
     image, row, column, channel = padded.stride()
     size = (TILE + 2, TILE + 2, count, height // TILE, width // TILE, channels)
-    tiles = padded.as_strided(size, (row, column, image, TILE * row, TILE * column, channel))
-    return torch.mm(both_sides(_INPUT, images), tiles.reshape(36, -1)).view(36, -1, channels)
+    view = padded.as_strided(size, (row, column, image, TILE * row, TILE * column, channel), padded.storage_offset())
+    tiles = scratch("tiles", size, images).copy_(view)
+    return torch.mm(both_sides(_INPUT, images), tiles.view(36, -1)).view(36, -1, channels)
+
+
+def join(tiles: Tensor, images: Tensor) -> None:
+    """Writes to images (N, H, W, C) the sums of what tiles (36, tiles, C) say of them: `cut`'s gradient."""
+    count, height, width, channels = images.shape
+    down, across = height // TILE, width // TILE
+    grid = scratch("products", (TILE + 2, TILE + 2, count, down, across, channels), tiles)
+    torch.mm(both_sides(_INPUT, tiles).T, tiles.view(36, -1), out=grid.view(36, -1))
+    grid = grid.permute(2, 3, 0, 4, 1, 5)
+    padded = scratch("padded", (count, down + 1, TILE, across + 1, TILE, channels), tiles).zero_()
+    padded[:, :down, :, :across] = grid[:, :, :TILE, :, :TILE]
+    padded[:, 1:, :2, :across] += grid[:, :, TILE:, :, :TILE]
+    padded[:, :down, :, 1:, :2] += grid[:, :, :TILE, :, TILE:]
+    padded[:, 1:, :2, 1:, :2] += grid[:, :, TILE:, :, TILE:]
+    images.copy_(padded.view(count, height + TILE, width + TILE, channels)[:, 1 : height + 1, 1 : width + 1])
 
 
 def put(tiles: Tensor, images: Tensor) -> None:
@@ -157,20 +193,14 @@ def put(tiles: Tensor, images: Tensor) -> None:
     images.view(count, height // TILE, TILE, width // TILE, TILE, channels).copy_(grid)
 
 
-def take(images: Tensor) -> Tensor:
-    """The tiles (16, tiles x C) of images (N, H, W, C): the inverse of `put`."""
-    count, height, width, channels = images.shape
-    grid = images.reshape(count, height // TILE, TILE, width // TILE, TILE, channels)
-    return grid.permute(2, 4, 0, 1, 3, 5).reshape(TILE**2, -1)
-
-
-def add(tiles: Tensor, padded: Tensor) -> None:
-    """Adds tiles (36, tiles x C), which overlap, to padded images (N, H + 2, W + 2, C)."""
-    count, height, width, channels = padded.shape
-    grid = tiles.view(TILE + 2, TILE + 2, count, height // TILE, width // TILE, channels)
-    for row in range(TILE + 2):
-        for column in range(TILE + 2):
-            padded[:, row : row + height - 3 : TILE, column : column + width - 3 : TILE].add_(grid[row, column])
+def spread(images: Tensor) -> Tensor:
+    """What images (N, H, W, O) are the slopes of, as products (36, tiles, O), in scratch: `put`'s gradient."""
+    count, height, width, outs = images.shape
+    grid = images.reshape(count, height // TILE, TILE, width // TILE, TILE, outs).permute(2, 4, 0, 1, 3, 5)
+    tiles = scratch("slopes", grid.shape, images).copy_(grid).view(TILE**2, -1)
+    products = scratch("products", (36, tiles.shape[1] // outs, outs), images)
+    torch.mm(both_sides(_OUTPUT, images).T, tiles, out=products.view(36, -1))
+    return products
 
 
 def block_size(images: Tensor, outs: int) -> int:
@@ -179,6 +209,30 @@ def block_size(images: Tensor, outs: int) -> int:
     return max(1, BLOCK // (36 * (height // TILE) * (width // TILE) * max(ins, outs)))
 
 
-def _padded(shape: torch.Size, channels: int) -> tuple[int, int, int, int]:
-    count, height, width, _ = shape
+def both_sides(rows: tuple[tuple[float, ...], ...], like: Tensor) -> Tensor:
+    """The paper's B^T, G or A^T, on both sides of a tile at once: (36, 36), (36, 9) or (16, 36)."""
+    return _both_sides(rows, like.dtype, like.device)
+
+
+@functools.cache
+def _both_sides(rows: tuple[tuple[float, ...], ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    matrix = torch.tensor(rows, dtype=dtype, device=device)
+    return torch.kron(matrix, matrix)
+
+
+def scratch(name: str, shape: Sequence[int], like: Tensor) -> Tensor:
+    """Memory of that shape which this thread uses again and again, so that it stays in the processor's cache."""
+    size, key = math.prod(shape), f"{name} {like.dtype} {like.device}"
+    memory: Tensor | None = getattr(_kept, key, None)
+    if memory is None or memory.numel() < size:
+        memory = like.new_empty(size)
+        setattr(_kept, key, memory)
+    return memory[:size].view(shape)
+
+
+_kept = threading.local()
+
+
+def _padded(shape: torch.Size) -> tuple[int, int, int, int]:
+    count, height, width, channels = shape
     return count, height + 2, width + 2, channels

@@ -1,6 +1,7 @@
 """The fast engine: the reference loop's run, by the same draws."""
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,6 +131,8 @@ def test_a_resumed_run_ends_in_the_same_bits(
 @pytest.mark.usefixtures("winograd_everywhere")
 def test_a_step_never_waits_for_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fake tensors have no values: whoever asks for one fails. The choice of operations is drawn on the CPU."""
+    monkeypatch.setattr(winograd, "_kept", threading.local())
+    monkeypatch.setattr(winograd, "_both_sides", winograd._both_sides.__wrapped__)
     config = STUDENT.replace({"engine": "fast", "augmentation.folds": 6})
     monkeypatch.setattr(engine, "draw", lambda images, folds, pool: [(name, POOL[name].draw(images)) for name in pool])
     with FakeTensorMode():
@@ -152,7 +155,7 @@ def test_a_step_never_waits_for_its_device(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(("name", "taken"), [("reference", 0), ("fast", 2), ("fast_bfloat16", 0)])
 def test_wide_convolutions_of_the_fast_engine_go_by_winograd(name: str, taken: int, few: Images) -> None:
-    """The ConvNet's second and third; 32 tiles in a batch of 8 x 8."""
+    """The ConvNet's second and third."""
     config = PLAIN.replace({"engine": name, "model.width": 1, "model.channels": [64, 64, 64], "epochs": 10})
     model = train(config, few).model
 

@@ -53,6 +53,8 @@ class Shown:
     metrics: Collection[str]
     points: Stored | None = None
     """None until they are asked for."""
+    latest: int = 0
+    """Instant of the latest of them, in milliseconds since 1970; once they were asked for."""
 
 
 class View:
@@ -202,6 +204,7 @@ class Experiment:
             for name in shown.metrics:
                 for metric in self._client.get_metric_history(shown.id, name):
                     step = (name, metric.step)
+                    shown.latest = max(shown.latest, metric.timestamp)
                     stored[step] = None if step in stored else metric.value
             shown.points = stored
         return shown.points
@@ -211,6 +214,7 @@ class Experiment:
     ) -> None:
         """Logs what is not there, tags last: only what is shown completely carries its digest.
 
+        No instant is before one that is there: a result brings such as are spread evenly, and MLflow sorts by them.
         The client splits it into requests of at most 1,000 values, 100 of them parameters or tags. Where one is enough,
         tags go in it, too: MLflow stores them after the rest.
         """
@@ -222,7 +226,10 @@ class Experiment:
         new_tags = {name: value for name, value in tags.items() if shown.tags.get(name) != value}
         shown.points = None  # until all is known to have arrived
         values = {
-            "metrics": [Metric(metric.name, metric.value, metric.timestamp, metric.step) for metric in new_metrics],
+            "metrics": [
+                Metric(metric.name, metric.value, max(metric.timestamp, shown.latest), metric.step)
+                for metric in new_metrics
+            ],
             "params": [Param(*pair) for pair in new_params.items()],
         }
         marks = {"tags": [RunTag(*pair) for pair in new_tags.items()]}
@@ -231,6 +238,7 @@ class Experiment:
         )
         for batch in (values | marks,) if small else (values, marks):
             self._client.log_batch(shown.id, **batch, synchronous=True)
+        shown.latest = max([shown.latest, *(metric.timestamp for metric in new_metrics)])
         shown.points = stored | {(metric.name, metric.step): metric.value for metric in new_metrics}
         shown.metrics = {*shown.metrics, *(metric.name for metric in new_metrics)}
         shown.params = {*shown.params, *new_params}

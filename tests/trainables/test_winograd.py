@@ -144,3 +144,16 @@ def test_one_convolution_s_scratch_is_not_another_s_result() -> None:
 
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-9)
+
+
+def test_what_scratch_held_before_changes_no_bit() -> None:
+    images, weight = case(SHAPES[1])
+    results = []
+    for _ in range(2):
+        found = convolve(images, weight)
+        results.append((found, *torch.autograd.grad(found.square().sum(), (images, weight))))
+        for memory in vars(winograd._kept).values():
+            memory.fill_(torch.nan)
+
+    assert vars(winograd._kept)
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))

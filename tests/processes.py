@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -49,6 +49,11 @@ def descendants(pid: int) -> list[Process]:
         found += children
         parents += [child.pid for child in children]
     return found
+
+
+def in_training(processes: Iterable[Process]) -> list[Process]:
+    """Those that train a run at this instant: not between two of its reports, nor between two runs."""
+    return [process for process in processes if process.name.startswith("ray::ImplicitFunc.train")]
 
 
 def alive(process: Process) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import Command, alive, commands, wait_for
+from processes import Command, alive, commands, in_training, wait_for
 from shown import assert_level
 from small import MAIN, SMALL
 
@@ -60,8 +60,7 @@ def test_a_run_whose_worker_is_killed_ends_in_the_same_bits(start, tmp_path):
 
     folder = storage / "checkpoints" / run_id(student)
     wait_for(lambda: list(folder.glob("[0-9]*.pt")), PATIENCE)
-    victims = [worker for worker in command.workers() if worker.name.startswith("ray::ImplicitFunc.train")]
-    assert victims, "none is in training"
+    victims = wait_for(lambda: in_training(command.workers()), PATIENCE)
     for victim in victims:
         os.kill(victim.pid, signal.SIGKILL)
     wait_for(lambda: not any(map(alive, victims)), PATIENCE)
@@ -88,8 +87,7 @@ def test_a_killed_worker_costs_its_cohort_no_finished_run(start, tmp_path):
     wait_for(lambda: len(list((storage / "ledger" / "runs").glob("*.parquet"))) >= 3, PATIENCE)
     before, trials = results(storage), list((storage / "ray").glob("*/train_*"))
     assert len(trials) < len(before), "no worker has trained a second run"
-    victims = [worker for worker in command.workers() if worker.name.startswith("ray::ImplicitFunc.train")]
-    assert victims, "none is in training"
+    victims = wait_for(lambda: in_training(command.workers()), PATIENCE)
     for victim in victims:
         os.kill(victim.pid, signal.SIGKILL)
 

@@ -4,7 +4,7 @@ import urllib.request
 
 import pytest
 from clusters import PATIENCE, RayCluster
-from processes import Command, descendants, wait_for
+from processes import Command, descendants, in_training, wait_for
 from small import MAIN, SMALL
 
 from crossarch.platform.record.ledger import Ledger
@@ -78,13 +78,13 @@ def test_a_node_is_killed_and_every_run_is_there_once(run, cluster):
     command = run("--seeds", SEEDS, "--labels", "zone=in(a,b)")
     planned = list_members(SMALL.smoke().expand(range(SEEDS)))[1]
 
-    def one_is_done():
-        assert command.process.poll() is None, command.out + command.err
-        return "  finished  " in command.out
-
-    wait_for(one_is_done, 2 * PATIENCE)
     lost = cluster.nodes[2]
-    assert [each for each in descendants(lost.process.pid) if each.name.startswith("ray::ImplicitFunc")], "it trains"
+
+    def one_is_done_and_it_trains():
+        assert command.process.poll() is None, command.out + command.err
+        return "  finished  " in command.out and in_training(descendants(lost.process.pid))
+
+    wait_for(one_is_done_and_it_trains, 2 * PATIENCE)
     before = set(Ledger(storage).read())
     assert len(before) < len(planned), "some are left"
     cluster.kill(lost)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from clusters import PATIENCE, RayCluster
 from postgres import Postgres, mlflow_server, why_not
-from processes import MAIN, alive, descendants, wait_for
+from processes import MAIN, alive, descendants, in_training, wait_for
 from shown import assert_level
 
 from crossarch.platform.record.ledger import Ledger
@@ -79,8 +79,7 @@ def lose_a_node_that_trains(cluster, job, s3):
 
     def trains():
         assert job.process.poll() is None, job.out + job.err
-        workers = [each for each in descendants(lost.process.pid) if each.name.startswith("ray::ImplicitFunc.train")]
-        return workers and rows(s3)
+        return in_training(descendants(lost.process.pid)) and rows(s3)
 
     before = wait_for(trains, 2 * PATIENCE)
     return len(before), cluster.kill(lost)

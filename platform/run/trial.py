@@ -23,7 +23,7 @@ def distil(spec: dict[str, Any]) -> None:
 
 
 def taken(spec: dict[str, Any]) -> dict[str, Any]:
-    """What `spec` holds, which is empty from now on: Tune sends it back with every report, and nobody reads it there."""
+    """What `spec` holds, which is empty from now on: Tune sends it back with every report, where nobody reads it."""
     held = dict(spec)
     spec.clear()
     return held

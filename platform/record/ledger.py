@@ -62,8 +62,8 @@ class Ledger:
             known = [rank for _, table in read_tables(there, SCHEMA_VERSION, _RANKING) for rank in _ranks(table)]
             if known and max(known) > _rank(result.outcome, result.finished_at):
                 return False
-            table = pa.Table.from_pylist([row], schema=SCHEMA)
-            self._copy.write(self._name(result.run_id, row), writing(table, SCHEMA_VERSION))
+            table = pa.Table.from_struct_array(pa.array([row], pa.struct(list(SCHEMA))))
+            self._copy.write(self._name(result.run_id, row), writing(table, SCHEMA_VERSION, brief=True))
         return True
 
     def read(self, run_ids: Collection[str] | None = None) -> dict[str, RunResult]:

@@ -136,12 +136,16 @@ class Experiment:
                 shown = None
         if shown is None:
             shown = self._create(description, tags)
-        self._set_status(shown, description)
+        status_last = shown.tags.get(_DIGEST) == tags[_DIGEST]  # complete is what has both: one comes after all else
+        if not status_last:
+            self._set_status(shown, description)
         for name in set(shown.tags) - set(tags):
             if name.startswith(PREFIX):
                 self._client.delete_tag(shown.id, name)
                 del shown.tags[name]
         self._log(shown, description.metrics, description.params, tags)
+        if status_last:
+            self._set_status(shown, description)
         return True
 
     def add_points(self, run_id: str, metrics: Iterable[Measurement]) -> None:
@@ -183,7 +187,9 @@ class Experiment:
         return count
 
     def _create(self, description: Description, tags: Mapping[str, str]) -> Shown:
-        first = {name: value for name, value in tags.items() if name != _DIGEST}
+        """Begins a run, with its digest where it shall have a status that only `show` gives it."""
+        ends = description.status in ("FINISHED", "FAILED")
+        first = {name: value for name, value in tags.items() if ends or name != _DIGEST}
         run = self._client.create_run(
             self._id, start_time=description.started or None, tags=first, run_name=description.name
         )
@@ -212,7 +218,7 @@ class Experiment:
     def _log(
         self, shown: Shown, metrics: Iterable[Measurement], params: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
-        """Logs what is not there, tags last: only what is shown completely carries its digest.
+        """Logs what is not there, tags last: a digest that comes late tells that the rest is there.
 
         No instant is before one that is there: a result brings such as are spread evenly, and MLflow sorts by them.
         The client splits it into requests of at most 1,000 values, 100 of them parameters or tags. Where one is enough,

@@ -59,7 +59,7 @@ class Description:
     @property
     def digest(self) -> str:
         """Equal digests show the same."""
-        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:32]
 
 
 def key_of(tags: Mapping[str, str]) -> str | None:

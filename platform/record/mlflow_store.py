@@ -72,16 +72,18 @@ def connect(tracking_uri: str) -> "MlflowClient":
     database = sqlite_path(tracking_uri)
     if database is None:
         return MlflowClient(tracking_uri=tracking_uri)
-    _without_waiting_for_the_disk()
+    _spare_sqlite()
     with locked(database.with_name(f"{database.name}.lock")):
         return MlflowClient(tracking_uri=tracking_uri)
 
 
 @functools.cache
-def _without_waiting_for_the_disk() -> None:
-    """Lets SQLite, in this process, leave it to the system when its commits reach the disk: a run has a dozen of them.
+def _spare_sqlite() -> None:
+    """Spares SQLite, in this process, what a run would cost it a dozen times.
 
-    A killed process costs nothing that way. Power that fails may cost the file, which is a view of the ledger.
+    It leaves it to the system when commits reach the disk. A killed process costs nothing that way. Power that fails
+    may cost the file, which is a view of the ledger. And a connection is told its settings once: MLflow repeats them
+    before every transaction, after which SQLite compiles all statements anew.
     """
     from sqlalchemy import Engine, event
 
@@ -90,6 +92,18 @@ def _without_waiting_for_the_disk() -> None:
         if isinstance(connection, sqlite3.Connection):
             with suppress(sqlite3.DatabaseError):  # not a database: told when it is used; MLflow tries here for 100 s
                 connection.execute("PRAGMA synchronous = OFF")
+
+    @event.listens_for(Engine, "do_execute")
+    def set_once(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        name, _, value = statement.partition("=")
+        if not (name.startswith("PRAGMA ") and value and isinstance(cursor, sqlite3.Cursor)):
+            return False
+        known = context.root_connection.info  # as long as the connection lives
+        if known.get(name) != value:
+            cursor.execute(statement, parameters)
+            if not cursor.connection.in_transaction:  # in one, SQLite passes some over
+                known[name] = value
+        return True
 
 
 @contextmanager

@@ -18,10 +18,13 @@ _READERS = 4
 """Threads: opening many small files waits for the disk and for the footer's parser, which lets go of the GIL."""
 
 
-def writing(table: pa.Table, version: int) -> Callable[[Path], None]:
-    """Writes a file of `table`, marked with the schema's version; for `write_atomically` and its like."""
+def writing(table: pa.Table, version: int, *, brief: bool = False) -> Callable[[Path], None]:
+    """Writes a file of `table`, marked with the schema's version; for `write_atomically` and its like.
+
+    A `brief` one has no dictionaries and statistics of its columns, which for a row or two cost more than they save.
+    """
     marked = table.replace_schema_metadata({_VERSION_KEY: str(version).encode()})
-    return lambda path: pq.write_table(marked, path)
+    return lambda path: pq.write_table(marked, path, use_dictionary=not brief, write_statistics=not brief)
 
 
 def write_table(path: Path, table: pa.Table, version: int) -> None:

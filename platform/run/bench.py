@@ -4,7 +4,7 @@ import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,11 +33,13 @@ from crossarch.trainables.result import RunResult
 from crossarch.trainables.run import now
 
 
-def nothing(spec: Mapping[str, Any]) -> None:
+def nothing(spec: dict[str, Any]) -> None:
     """A Tune function trainable that trains nothing and reports a result of each run."""
     from ray import tune
 
-    for run in spec["runs"]:
+    from crossarch.platform.run.trial import taken
+
+    for run in taken(spec)["runs"]:
         tune.report({"result": untrained(from_dict(run["config"])).to_dict()})
 
 

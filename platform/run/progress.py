@@ -13,7 +13,7 @@ from rich.text import Text
 from crossarch.platform.record.invocations import Member
 from crossarch.platform.report.wording import duration as in_words
 from crossarch.platform.report.wording import one_line
-from crossarch.platform.run.estimate import duration, kind, makespan, step_count
+from crossarch.platform.run.estimate import kind, makespan, step_count
 from crossarch.platform.run.plan import Plan, Task
 from crossarch.platform.run.ready_queue import ReadyQueue, State
 from crossarch.trainables.result import Point, RunResult
@@ -29,6 +29,8 @@ class TimeLeft:
         self._observed: dict[Hashable, float] = {}
         self._first: dict[str, tuple[int, float]] = {}
         self._epoch: dict[str, int] = {}
+        self._sizes: dict[str, tuple[Hashable, int]] = {}
+        """Kind and steps of each task that was ever asked for."""
 
     def point(self, config_id: str, task: Task, epoch: int, clock: float) -> None:
         """The task has done `epoch` epochs when `clock` shows so many seconds."""
@@ -41,12 +43,15 @@ class TimeLeft:
     def seconds(self, queue: ReadyQueue) -> float | None:
         """Seconds until the queue is done; None while a kind of run in it has never been seen."""
         tasks = [*queue.in_state("running"), *queue.in_state("ready"), *queue.in_state("waiting")]
+        pace = self._observed | self._history
         remaining: dict[str, float] = {}
         for task in tasks:
-            whole = duration(task.config, self._observed | self._history)
-            if whole is None:
+            if task.run_id not in self._sizes:
+                self._sizes[task.run_id] = kind(task.config), step_count(task.config)
+            alike, steps = self._sizes[task.run_id]
+            if alike not in pace:
                 return None
-            remaining[task.run_id] = whole * (1 - self._epoch.get(task.run_id, 0) / task.config.epochs)
+            remaining[task.run_id] = pace[alike] * steps * (1 - self._epoch.get(task.run_id, 0) / task.config.epochs)
         return makespan(tasks, remaining, self.slots)
 
 
@@ -138,6 +143,8 @@ class TerminalProgress:
             self._best = (found, self._label(identity, result))
 
     def _refresh(self) -> None:
+        if not self.console.is_terminal:
+            return
         seconds = self.time_left.seconds(self.queue)
         left = "time left not known yet" if seconds is None else f"about {in_words(seconds)} left"
         self._bar.state = one_line(state_of(self.queue, self._best))

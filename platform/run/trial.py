@@ -8,7 +8,7 @@ from crossarch.platform.run.agreement import disagreement, versions
 from crossarch.trainables.trainable import distillable, trainable
 
 
-def train(spec: Mapping[str, Any]) -> None:
+def train(spec: dict[str, Any]) -> None:
     """`trainable`, with the storage at the URI `origin` of `spec`, if there is one.
 
     Trains nothing where the versions here are not the driver's, `versions` of `spec`, and reports as `failed` why: the
@@ -17,15 +17,23 @@ def train(spec: Mapping[str, Any]) -> None:
     _work(trainable, spec)
 
 
-def distil(spec: Mapping[str, Any]) -> None:
+def distil(spec: dict[str, Any]) -> None:
     """`distillable`, as `train` is `trainable`."""
     _work(distillable, spec)
 
 
-def _work(work: Callable[..., None], spec: Mapping[str, Any]) -> None:
+def taken(spec: dict[str, Any]) -> dict[str, Any]:
+    """What `spec` holds, which is empty from now on: Tune sends it back with every report, where nobody reads it."""
+    held = dict(spec)
+    spec.clear()
+    return held
+
+
+def _work(work: Callable[..., None], spec: dict[str, Any]) -> None:
     from ray import tune
     from ray.util import get_node_ip_address
 
+    spec = taken(spec)
     address: str = get_node_ip_address()  # type: ignore[no-untyped-call]
     fault = disagreement(spec["versions"], [(address, versions())])
     if fault:

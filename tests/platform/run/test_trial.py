@@ -34,3 +34,12 @@ def test_on_a_node_with_others_it_fails_and_says_why(reported, work):
     assert re.fullmatch(
         rf"the node [\d.]+ and the driver differ, .*: torch {torch}\S* there, 0\.1 here", told["failed"]
     )
+
+
+def test_nothing_of_the_specification_goes_back_with_the_reports(monkeypatch):
+    """Tune puts what is left of it into each; the worker has all of it."""
+    spec = {"versions": versions(), "runs": [{"run_id": "a"}]}
+    held, given = dict(spec), []
+    monkeypatch.setattr(trial, "trainable", lambda spec, origin: given.append(spec))
+    trial.train(spec)
+    assert (given, spec) == ([held], {})

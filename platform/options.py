@@ -118,13 +118,16 @@ Configs = Annotated[
 Vary = Annotated[
     str | None, typer.Option(metavar="NAME[,NAME]...", help="The hyperparameters to vary, instead of the usual ones.")
 ]
+Distilled = Annotated[
+    str | None, typer.Option(metavar="SET", help="A distilled set of the paper's for robustness: cifar10-frepo-ipc10.")
+]
 
 
-def form_of(name: str, design: str | None, configs: int | None, vary: str | None) -> str:
+def form_of(name: str, design: str | None, configs: int | None, vary: str | None, distilled: str | None) -> str:
     """The name of the study with that design: `robustness-lhs-40`. Raises BadInputError where it has no space."""
     from crossarch.search_spaces.robustness import ROBUSTNESS, robustness
 
-    given = {"design": design, "configs": configs, "vary": vary}
+    given = {"design": design, "configs": configs, "vary": vary, "distilled": distilled}
     for option, value in given.items():
         if value is not None and name != ROBUSTNESS.name:
             raise BadInputError(f"{option} = {value!r} is for the study {ROBUSTNESS.name} alone, not for {name}")
@@ -132,7 +135,7 @@ def form_of(name: str, design: str | None, configs: int | None, vary: str | None
         return name
     with refusing():
         names = None if vary is None else [each.strip() for each in vary.split(",")]
-        return robustness(design or "slices", configs, names).name
+        return robustness(design or "slices", configs, names, distilled).name
 
 
 def find_study(

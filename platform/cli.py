@@ -28,6 +28,7 @@ from crossarch.platform.options import (
     Resources,
     Seeds,
     Smoke,
+    StopEarly,
     Storage,
     StudyName,
     StudyNames,
@@ -110,11 +111,13 @@ def run(
     vary: Vary = None,
     distilled: Distilled = None,
     data_root: DataRoot = None,
+    stop_early: StopEarly = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and train nothing.")] = False,
 ) -> None:
     """Train what the studies lack and show their tables. Ctrl-C ends tidily; running again continues."""
     root = require_writable(storage)
-    site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to, cohort)
+    demand = make_demand(gpus_per_run, resources, labels)
+    site = make_site(root, tracking, address, data_root, demand, grows_to, cohort, stop_early)
     forms = [form_of(name, design, configs, vary, distilled) for name in studies]
     chosen = [_choose(form, smoke, budget, seeds, root, only) for form in forms]
     names = [each.name for each, _ in chosen]
@@ -125,7 +128,9 @@ def run(
         from crossarch.platform.run.forecast import render_forecasts
         from crossarch.platform.run.runner import plan_study
 
-        plans = [(each, plan_study(each, numbers, root)) for each, numbers in chosen]
+        plans = [
+            (each, plan_study(each, numbers, root, keeps_stopped=stop_early is not None)) for each, numbers in chosen
+        ]
         console().print(render_forecasts(plans, root))
         return
     raise typer.Exit(_train(chosen, site))

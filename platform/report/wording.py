@@ -83,6 +83,8 @@ def caption(table: Table) -> list[str]:
         sentences.append(f"{NOT_APPLICABLE} marks a network to which the arm does not apply.")
     if table.failures:
         sentences.append("Runs that diverged, failed or were blocked are counted, never averaged in.")
+    if table.counts["stopped"]:
+        sentences.append("A cell with a run that was stopped early has no mean: the runs left were chosen by accuracy.")
     return sentences
 
 

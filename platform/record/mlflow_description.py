@@ -194,7 +194,7 @@ def metrics(result: RunResult) -> list[Measurement]:
     return curve + [
         Measurement(name=name, value=value, step=epochs, timestamp=end)
         for name, value in last.items()
-        if value is not None and (result.is_result or stopped)
+        if value is not None and (result.is_result or (stopped and name.endswith("_seconds")))
     ]
 
 

@@ -138,3 +138,9 @@ def ask(root: Path, stops: str, identity: str, why: str) -> None:
 
     with contextlib.suppress(OSError):
         copy_of(root).write(f"{stops}/{identity}", write)
+
+
+def forget(root: Path, invocation: str) -> None:
+    """Removes what `ask` wrote for an invocation that is over, as far as the storage lets us."""
+    with contextlib.suppress(OSError):
+        copy_of(root).drop(f"{stops_of(invocation)}/")

@@ -26,7 +26,7 @@ from crossarch.platform.run.packing import Packing
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.site import Site
-from crossarch.platform.run.stopping import stops_of
+from crossarch.platform.run.stopping import forget, stops_of
 from crossarch.platform.run.trial import train
 
 
@@ -192,5 +192,7 @@ def drive(
         with interrupt.on_signals():
             tuner.fit()
     finally:
+        if site.stop_early is not None:
+            forget(site.root, name)
         shutil.rmtree(storage / name, ignore_errors=True)
     return interrupt.asked

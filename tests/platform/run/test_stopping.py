@@ -3,11 +3,13 @@
 import dataclasses
 import random
 import statistics
+from collections import Counter
 
 import pytest
 
 from crossarch.platform.record.invocations import Member
 from crossarch.platform.run.plan import make_plan
+from crossarch.platform.run.runner import Ending
 from crossarch.platform.run.site import Site
 from crossarch.platform.run.stopping import FEWEST, EarlyStopping, ask, check_sweeps, curve_of, shortfall, stops_of
 from crossarch.platform.validation import BadInputError
@@ -211,6 +213,18 @@ def test_what_is_asked_reaches_the_worker_of_that_run_and_of_that_invocation_alo
 def test_where_nothing_can_be_written_the_run_goes_on(tmp_path):
     (tmp_path / "ray").write_text("in the way")
     ask(tmp_path, stops_of("now"), "a-s0", "too low")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        ({"finished": 3, "stopped": 1}, 0),
+        ({"finished": 3, "stopped": 1, "failed": 1}, 1),
+        ({"stopped": 1, "missing": 1}, 1),
+    ],
+)
+def test_a_run_that_was_stopped_as_asked_is_no_failure_of_the_command(outcomes, status):
+    assert Ending(study=SWEEP, outcomes=Counter(outcomes)).exit_status == status
 
 
 def test_only_sweeps_are_stopped_early(tmp_path):

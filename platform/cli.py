@@ -20,6 +20,7 @@ from crossarch.platform.options import (
     Configs,
     DataRoot,
     Design,
+    Distilled,
     GpusPerRun,
     GrowsTo,
     Labels,
@@ -27,6 +28,7 @@ from crossarch.platform.options import (
     Resources,
     Seeds,
     Smoke,
+    StopEarly,
     Storage,
     StudyName,
     StudyNames,
@@ -107,13 +109,16 @@ def run(
     design: Design = None,
     configs: Configs = None,
     vary: Vary = None,
+    distilled: Distilled = None,
     data_root: DataRoot = None,
+    stop_early: StopEarly = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and train nothing.")] = False,
 ) -> None:
     """Train what the studies lack and show their tables. Ctrl-C ends tidily; running again continues."""
     root = require_writable(storage)
-    site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to, cohort)
-    forms = [form_of(name, design, configs, vary) for name in studies]
+    demand = make_demand(gpus_per_run, resources, labels)
+    site = make_site(root, tracking, address, data_root, demand, grows_to, cohort, stop_early)
+    forms = [form_of(name, design, configs, vary, distilled) for name in studies]
     chosen = [_choose(form, smoke, budget, seeds, root, only) for form in forms]
     names = [each.name for each, _ in chosen]
     for name in names:
@@ -123,7 +128,9 @@ def run(
         from crossarch.platform.run.forecast import render_forecasts
         from crossarch.platform.run.runner import plan_study
 
-        plans = [(each, plan_study(each, numbers, root)) for each, numbers in chosen]
+        plans = [
+            (each, plan_study(each, numbers, root, keeps_stopped=stop_early is not None)) for each, numbers in chosen
+        ]
         console().print(render_forecasts(plans, root))
         return
     raise typer.Exit(_train(chosen, site))
@@ -202,13 +209,14 @@ def status(
     design: Design = None,
     configs: Configs = None,
     vary: Vary = None,
+    distilled: Distilled = None,
 ) -> None:
     """Count the study's runs by outcome."""
     from crossarch.platform.record.ledger import Ledger
     from crossarch.platform.report.tables import build_table
     from crossarch.platform.report.terminal import render_status
 
-    chosen, numbers = _choose(form_of(study, design, configs, vary), smoke, budget, seeds, storage, only)
+    chosen, numbers = _choose(form_of(study, design, configs, vary, distilled), smoke, budget, seeds, storage, only)
     table = build_table(chosen, numbers, Ledger(storage).read())
     terminal = console()
     terminal.print(render_status(table))
@@ -227,6 +235,7 @@ def report(
     design: Design = None,
     configs: Configs = None,
     vary: Vary = None,
+    distilled: Distilled = None,
     tracking: Tracking = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the report; else reports/STUDY in storage.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, and write nothing.")] = False,
@@ -237,7 +246,7 @@ def report(
     from crossarch.platform.report.robustness.sheets import answers_of
     from crossarch.platform.report.tables import build_table
 
-    chosen, numbers = _choose(form_of(study, design, configs, vary), smoke, budget, seeds, storage, only)
+    chosen, numbers = _choose(form_of(study, design, configs, vary, distilled), smoke, budget, seeds, storage, only)
     results = Ledger(storage).read()
     table = build_table(chosen, numbers, results)
     if table.counts["missing"] + table.counts["unavailable"] == len(table.runs):

@@ -93,6 +93,15 @@ Cohort = Annotated[
         "--cohort", parser=whole_number, metavar="NUMBER", help="Runs a worker gets at a time: 8 for runs of a second."
     ),
 ]
+StopEarly = Annotated[
+    float | None,
+    typer.Option(
+        "--stop-early",
+        parser=number,
+        metavar="SHARE",
+        help="After this share of its epochs, end a sweep's run below the median validation accuracy. Off by default.",
+    ),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(
@@ -118,13 +127,16 @@ Configs = Annotated[
 Vary = Annotated[
     str | None, typer.Option(metavar="NAME[,NAME]...", help="The hyperparameters to vary, instead of the usual ones.")
 ]
+Distilled = Annotated[
+    str | None, typer.Option(metavar="SET", help="A distilled set of the paper's for robustness: cifar10-frepo-ipc10.")
+]
 
 
-def form_of(name: str, design: str | None, configs: int | None, vary: str | None) -> str:
+def form_of(name: str, design: str | None, configs: int | None, vary: str | None, distilled: str | None) -> str:
     """The name of the study with that design: `robustness-lhs-40`. Raises BadInputError where it has no space."""
     from crossarch.search_spaces.robustness import ROBUSTNESS, robustness
 
-    given = {"design": design, "configs": configs, "vary": vary}
+    given = {"design": design, "configs": configs, "vary": vary, "distilled": distilled}
     for option, value in given.items():
         if value is not None and name != ROBUSTNESS.name:
             raise BadInputError(f"{option} = {value!r} is for the study {ROBUSTNESS.name} alone, not for {name}")
@@ -132,7 +144,7 @@ def form_of(name: str, design: str | None, configs: int | None, vary: str | None
         return name
     with refusing():
         names = None if vary is None else [each.strip() for each in vary.split(",")]
-        return robustness(design or "slices", configs, names).name
+        return robustness(design or "slices", configs, names, distilled).name
 
 
 def find_study(
@@ -234,11 +246,13 @@ def make_site(
     demand: "Demand | None" = None,
     grows_to: int | None = None,
     cohort: int = 1,
+    stop_early: float | None = None,
 ) -> "Site":
     """Where a study is run and recorded, as the options say.
 
     Raises BadInputError for a data root that is no folder, for a cluster that grows to less than one run, for cohorts
-    of less than one, and inside a job of Ray's for a storage folder that would not outlive it.
+    of less than one, for a share of epochs outside (0, 1), and inside a job of Ray's for a storage folder that would
+    not outlive it.
     """
     from crossarch.platform.run.cluster import JOB_VARIABLE
     from crossarch.platform.run.demand import Demand
@@ -250,6 +264,8 @@ def make_site(
         raise BadInputError(f"grows_to = {grows_to} is outside [1, inf)")
     if cohort < 1:
         raise BadInputError(f"cohort = {cohort} is outside [1, inf)")
+    if stop_early is not None and not 0 < stop_early < 1:
+        raise BadInputError(f"stop_early = {stop_early:g} is outside (0, 1), the shares of a run's epochs")
     if JOB_VARIABLE in os.environ and root.is_relative_to(Path.cwd()):
         raise BadInputError(f"storage = {str(root)!r} lies in the job's working directory, which Ray removes")
     raw = data_root.resolve() if data_root else None
@@ -260,6 +276,7 @@ def make_site(
         demand=demand or Demand(),
         grows_to=grows_to or 0,
         cohort=cohort,
+        stop_early=stop_early,
         data_root=raw,
     )
 

@@ -1,13 +1,24 @@
-"""How robust are the remedies to their hyperparameters? The full method round its defaults, on quickstart's data."""
+"""How robust are the remedies to their hyperparameters? The full method round its defaults.
+
+On quickstart's data, networks and epochs, or on one of the paper's distilled sets with all that the paper has for it.
+"""
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from crossarch.search_spaces.arms import DROP_PATH_CHANGES, KD_CHANGES, MISC_CHANGES
+from crossarch.search_spaces.arms import BASELINE, DROP_PATH_CHANGES, FULL, KD_CHANGES, MISC_CHANGES
+from crossarch.search_spaces.paper_tables import (
+    BATCH_SIZES,
+    DISTILLERS,
+    networks_axis,
+    paper_study,
+    set_changes,
+    set_name,
+)
 from crossarch.search_spaces.quickstart import ARMS, QUICKSTART
 from crossarch.search_spaces.space import Domain, Point, Space, grid, latin_hypercube, slices, sobol
-from crossarch.search_spaces.study import Smoke
+from crossarch.search_spaces.study import Axis, Smoke, Study
 from crossarch.search_spaces.sweep import Alike, Sampler, Sweep, numbered
 
 Design = Literal["slices", "grid", "lhs", "sobol", "tpe"]
@@ -115,36 +126,77 @@ CLAIMS = (
 )
 
 FOLLOWED = ("base", "axes", "columns", "teacher", "seeds", "budget", "distils")
-"""What the study has from quickstart: data, networks, seeds and epochs."""
+"""What the study has from quickstart, or from the paper: data, networks, seeds and epochs."""
+
+ON = "-on-"
+"""Begins the name of a distilled set in that of the study."""
+
+SETS = {
+    set_name(dataset, distiller, size): (dataset, distiller, size)
+    for dataset, sizes in BATCH_SIZES.items()
+    for distiller in DISTILLERS
+    for size in sizes
+}
+"""The paper's distilled sets: data set, distiller, images per class."""
 
 
-def robustness(design: str = "slices", configs: int | None = None, vary: Sequence[str] | None = None) -> Sweep:
+def on_paper_set(name: str) -> Study:
+    """The baseline and the full method on a distilled set of the paper's, with its networks and epochs.
+
+    Its runs are those of the paper's tables. Raises ValueError for a set of another name.
+    """
+    if name not in SETS:
+        raise ValueError(f"distilled = {name!r} is not one of {', '.join(SETS)}; others take a study's file")
+    changes = dict(set_changes(*SETS[name]))
+    channels = {key: changes.pop(key) for key in ("model.channels",) if key in changes}
+    networks = networks_axis()
+    choices = {
+        label: {**change, **(channels if label == "ConvNet" else {})} for label, change in networks.choices.items()
+    }
+    axes = (Axis(name=networks.name, choices=choices),)
+    study = paper_study("Fig. 4", "", axes, (BASELINE, FULL))
+    return dataclasses.replace(study, reference=f"Fig. 4, on {name}", base=study.base.replace(changes))
+
+
+def domains(folds: int) -> tuple[Domain, ...]:
+    """DOMAINS where `folds` is the default number of augmentations a batch."""
+    return tuple(dataclasses.replace(each, default=folds) if each.name == "folds" else each for each in DOMAINS)
+
+
+def robustness(
+    design: str = "slices",
+    configs: int | None = None,
+    vary: Sequence[str] | None = None,
+    distilled: str | None = None,
+) -> Sweep:
     """The study of one design; `configs` is for designs of any number of points, `vary` for some domains alone.
 
-    Named `robustness`, or `robustness-lhs-40` and so on, with the varied domains where they are not the usual ones.
-    Raises ValueError for an unknown design or domain, and for a number that the design has not or cannot have.
+    `distilled` is one of SETS, in place of quickstart's. Named `robustness`, or `robustness-lhs-40` and so on, with the
+    varied domains where they are not the usual ones, and `-on-cifar10-frepo-ipc10`. Raises ValueError for an unknown
+    design, domain or set, and for a number that the design has not or cannot have.
     """
     if design not in DESIGNS:
         raise ValueError(f"design = {design!r} is not one of {', '.join(DESIGNS)}")
     if configs is not None and design not in COUNTED:
         raise ValueError(f"configs = {configs}, but the levels of the domains decide how many {design} has")
     usual = GRID if design == "grid" else tuple(domain.name for domain in DOMAINS)
-    space = Space(domains=DOMAINS, varied=tuple(usual if vary is None else vary))
+    home = on_paper_set(distilled) if distilled else QUICKSTART
+    baseline, method = home.arms if distilled else (ARMS["baseline"], ARMS["full"])
+    space = Space(domains=domains(home.base.augmentation.folds), varied=tuple(usual if vary is None else vary))
     space = dataclasses.replace(space, varied=tuple(domain.name for domain in space.searched))
     count = COUNT if configs is None else configs
     unusual = set(space.varied) != set(usual)
     parts = ["robustness", *([design] if design != "slices" or unusual else [])]
     parts += [str(count)] if design in COUNTED else []
     parts += [domain.name for domain in space.searched] if unusual else []
-    method = ARMS["full"]
     sampler = Sampler(name=design, seed=SEED, count=count) if design == "tpe" else None
     empty = Sweep(
-        **{name: getattr(QUICKSTART, name) for name in FOLLOWED},
-        name="-".join(parts),
+        **{name: getattr(home, name) for name in FOLLOWED},
+        name="-".join(parts) + (ON + distilled if distilled else ""),
         question="How robust is the full method to its hyperparameters, and which of them matter?",
-        reference="Fig. 4, on the data, networks and epochs of quickstart",
-        arms=(ARMS["baseline"], method),
-        smoke_form=Smoke(budget=QUICKSTART.smoke_form.budget, changes=QUICKSTART.smoke_form.changes),
+        reference=home.reference if distilled else "Fig. 4, on the data, networks and epochs of quickstart",
+        arms=(baseline, method),
+        smoke_form=Smoke(**{name: getattr(home.smoke_form, name) for name in ("budget", "changes", "note")}),
         space=space,
         method=method,
         points={method.name: space.default},
@@ -160,9 +212,10 @@ def from_name(name: str) -> Sweep:
 
     Raises ValueError for any other name.
     """
-    _, design, *rest = name.split("-")
+    stem, _, distilled = name.partition(ON)
+    design, *rest = stem.split("-")[1:] or ["slices"]
     configs = int(rest.pop(0)) if rest and rest[0].isdecimal() else None
-    found = robustness(design, configs, rest or None)
+    found = robustness(design, configs, rest or None, distilled or None)
     if found.name != name:
         raise ValueError(f"study = {name!r} is unknown; is {found.name!r} meant?")
     return found
@@ -184,8 +237,8 @@ def named(space: Space, design: str, count: int) -> dict[str, tuple[str, Point]]
 
 
 def shrinking(sweep: Sweep) -> Sweep:
-    """The sweep, its smoke form restricted to the last network and, beside the default, to two points."""
-    last = list(sweep.networks)[-1]
+    """The sweep, its smoke form restricted to quickstart's last network and, beside the default, to two points."""
+    last = QUICKSTART.networks[-1]
     arms = [sweep.arms[0].name, *list(sweep.points)[:1], *list(sweep.points)[1:4:2]]
     only = {sweep.columns: (last,)} | ({} if sweep.sampler else {"arm": tuple(arms)})
     return dataclasses.replace(sweep, smoke_form=dataclasses.replace(sweep.smoke_form, only=only))

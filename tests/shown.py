@@ -10,7 +10,7 @@ from crossarch.platform.record.mlflow_store import connect, default_tracking_uri
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-STATUS = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "blocked": "KILLED"}
+STATUS = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "blocked": "KILLED", "stopped": "KILLED"}
 
 
 def runs(storage: Path, study: str, tracking: str | None = None) -> tuple[dict[str, "Run"], list["Run"]]:

@@ -39,6 +39,14 @@ class DivergedError(ArithmeticError):
         self.progress = progress
 
 
+class StoppedError(Exception):
+    """The run was told to end after a report that is not its last. `progress` is where that was."""
+
+    def __init__(self, message: str, progress: Progress) -> None:
+        super().__init__(message)
+        self.progress = progress
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What the steps of a run are taken with."""
@@ -76,15 +84,16 @@ def train(
     device: torch.device | str = "cpu",
     teacher: nn.Module | None = None,
     checkpoints: Checkpoints | None = None,
-    on_report: Callable[[Point], None] = lambda point: None,
+    on_report: Callable[[Point], str | None] = lambda point: None,
     engine: Callable[[Work], Epoch] = reference,
 ) -> Progress:
     """Trains the run that `config` describes and returns where it ended, its network in training mode.
 
     `teacher` is in evaluation mode on `device`, and there exactly when `config.kd` is. With `checkpoints`, a run
     that was interrupted goes on from the last one, bit for bit on a CPU. `on_report` hears of at most 50 epochs, and
-    only there is the device waited for. `engine` takes the steps; `engine.train` chooses the one that `config` names.
-    Raises DivergedError where the loss at a report is not finite.
+    only there is the device waited for; it answers None, or why the run is to end there. `engine` takes the steps;
+    `engine.train` chooses the one that `config` names.
+    Raises DivergedError where the loss at a report is not finite, StoppedError where `on_report` ends the run.
     """
     torch.manual_seed(config.seed)
     images, labels = training_set(config, data, device)
@@ -108,7 +117,8 @@ def train(
             point = report(config, data, progress, train_loss)
             if checkpoints is not None:
                 checkpoints.save_if_due(progress)
-            on_report(point)
+            if (reason := on_report(point)) and progress.epoch < config.epochs:
+                raise StoppedError(f"after epoch {progress.epoch} of {config.epochs}: {reason}", progress)
             losses.zero_()
             begun = time.perf_counter()
     return progress

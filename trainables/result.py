@@ -8,9 +8,10 @@ from typing import Any, Literal
 from crossarch.trainables.config import RunConfig, from_dict
 from crossarch.trainables.identity import run_id
 
-Outcome = Literal["finished", "diverged", "failed", "blocked"]
+Outcome = Literal["finished", "diverged", "failed", "blocked", "stopped"]
 """`diverged`: the loss left the finite numbers. `failed`: an error or lost workers. `blocked`: its teacher did not
-finish. Only `finished` and `diverged` are results; the other two are tried again by the next `run`."""
+finish. `stopped`: ended early, as asked, where others did better. Only `finished` and `diverged` are results; `failed`
+and `blocked` are tried again by the next `run`, `stopped` by the next that does not stop runs early."""
 
 
 @dataclass(frozen=True, kw_only=True)

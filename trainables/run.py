@@ -20,10 +20,10 @@ from crossarch.trainables.engine import train
 from crossarch.trainables.environment import describe
 from crossarch.trainables.evaluate import evaluate
 from crossarch.trainables.identity import run_id, weights_file
-from crossarch.trainables.loop import DivergedError
+from crossarch.trainables.loop import DivergedError, StoppedError
 from crossarch.trainables.models.registry import build, parameter_count
 from crossarch.trainables.parts import DataConfig
-from crossarch.trainables.result import Point, RunResult
+from crossarch.trainables.result import Outcome, Point, RunResult
 from crossarch.trainables.working_copy import Files, WorkingCopy
 
 
@@ -37,6 +37,8 @@ class Workplace:
     """Folder in which data sets already lie, in torchvision's form."""
     origin: Files | None = None
     """The storage elsewhere of which `root` is this machine's working copy."""
+    stops: str | None = None
+    """Name of the folder below the root in which a driver says which runs are to end early; None: none ever is."""
 
     @property
     def copy(self) -> WorkingCopy:
@@ -56,6 +58,17 @@ class Workplace:
         """The checkpoints of a run."""
         return Checkpoints(self.root / "checkpoints" / run_id(config), self.checkpoint_seconds, self.copy)
 
+    def why_stop(self, config: RunConfig) -> str | None:
+        """Why the run is to end early, as its driver says; None where it is not, or the storage does not answer."""
+        if self.stops is None:
+            return None
+        name = f"{self.stops}/{run_id(config)}"
+        try:
+            self.copy.pull(name)
+            return (self.root / name).read_text(encoding="utf-8")
+        except OSError:
+            return None
+
 
 def execute(
     config: RunConfig,
@@ -63,17 +76,19 @@ def execute(
     *,
     device: str = "cpu",
     keep_weights: bool = False,
-    on_report: Callable[[Point], None] = lambda point: None,
+    on_report: Callable[[Point], str | None] = lambda point: None,
 ) -> RunResult:
     """Trains and tests one run, going on from its last checkpoint if there is one.
 
     `keep_weights` is for runs that will teach. Raises FileNotFoundError where the teacher's weights are missing.
-    A loss that leaves the finite numbers is an outcome, not an error.
+    A loss that leaves the finite numbers is an outcome, not an error, and so is an answer of `on_report`'s, the
+    reason to end there.
     """
     started = now()
     fetch_set(config.data, workplace)
     data = load(config.data, workplace.data, workplace.data_root)
     teacher, teacher_digest = load_teacher(config, workplace, device)
+    outcome: Outcome = "finished"
     accuracy, loss, validation, error, digest = None, None, None, None, None
     try:
         progress = train(
@@ -88,17 +103,18 @@ def execute(
         validation, _ = evaluate(progress.model, data.validation, data.validation_labels)
         if keep_weights:
             digest = save_for_students(config, progress, workplace)
-    except DivergedError as diverged:
-        progress, error = diverged.progress, str(diverged)
+    except (DivergedError, StoppedError) as ended:
+        progress, error = ended.progress, str(ended)
+        outcome = "diverged" if isinstance(ended, DivergedError) else "stopped"
     workplace.checkpoints(config).leave()
     return RunResult(
         config=config,
-        outcome="diverged" if error else "finished",
+        outcome=outcome,
         error=error,
         test_accuracy=accuracy,
         test_loss=loss,
         validation_accuracy=validation,
-        best_test_accuracy=progress.best_accuracy,
+        best_test_accuracy=None if outcome == "stopped" else progress.best_accuracy,
         curve=tuple(progress.curve),
         parameters=parameter_count(progress.model),
         steps=progress.steps,

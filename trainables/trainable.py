@@ -67,8 +67,9 @@ def trainable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
     """A Tune function trainable: trains the cohort `runs` of `spec`, one after another, and reports on each.
 
     `spec` holds `root` (folder of checkpoints, weights and data), `data_root` (where data sets already lie, or None),
-    `checkpoint_seconds` and `gpu_share` (see `claim_device`), and of each run its `config`, `steps` (of the whole run)
-    and `keep_weights`; `origin` is the storage elsewhere of which `root` is a working copy.
+    `checkpoint_seconds` and `gpu_share` (see `claim_device`), of each run its `config`, `steps` (of the whole run) and
+    `keep_weights`, and where runs may be ended early `stops` (see `Workplace`); `origin` is the storage elsewhere of
+    which `root` is a working copy.
 
     A run reports `point`s, and at the end its `result`, or that it is `out_of_memory` where it had but a share of its
     GPU. An exception in a run is its outcome: trying it again would raise it again. After an error of CUDA's this
@@ -81,6 +82,7 @@ def trainable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
         checkpoint_seconds=spec["checkpoint_seconds"],
         data_root=Path(spec["data_root"]) if spec["data_root"] else None,
         origin=origin,
+        stops=spec.get("stops"),
     )
     device = claim_device(spec["gpu_share"])
     for run in spec["runs"]:
@@ -95,9 +97,10 @@ def _train(run: Mapping[str, Any], workplace: Workplace, device: str, *, shared:
     config = from_dict(run["config"])
     pace = Pace(config.model.architecture, run["steps"] / config.epochs)
 
-    def report(point: Point) -> None:
+    def report(point: Point) -> str | None:
         pace.tell(point.epoch)
-        tune.report({"point": asdict(point)})
+        tune.report({"point": asdict(point)})  # returns once the driver has heard it
+        return workplace.why_stop(config)
 
     started, environment = now(), describe(device)
     try:

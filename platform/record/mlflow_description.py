@@ -22,7 +22,13 @@ RUN_ID = f"{PREFIX}run_id"
 INVOCATION = f"{PREFIX}invocation"
 ARM = "arm"
 """A parameter, as MLflow draws no tags as axes."""
-_STATUS: dict[str, Status] = {"finished": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "blocked": "KILLED"}
+_STATUS: dict[str, Status] = {
+    "finished": "FINISHED",
+    "diverged": "FAILED",
+    "failed": "FAILED",
+    "blocked": "KILLED",
+    "stopped": "KILLED",
+}
 _TAG_LENGTH = 4000
 """Characters; servers take 5,000 or 8,000."""
 
@@ -118,12 +124,13 @@ def describe_invocation(
 ) -> Description:
     """The parent of the runs that an invocation was the first to need; `shown` is from `owners`.
 
-    FINISHED: all its members have results. FAILED: some failed. KILLED: some were never tried.
+    FINISHED: all its members have results. FAILED: some failed. KILLED: some were never tried, or stopped early.
     """
     members = {member.run_id for member in invocation.members}
     outcomes = Counter(results[name].outcome if name in results else "missing" for name in members)
     counts = {outcome: outcomes[outcome] for outcome in (*_STATUS, "missing")}
-    status: Status = "KILLED" if counts["missing"] else "FAILED" if counts["failed"] + counts["blocked"] else "FINISHED"
+    failed, killed = counts["failed"] + counts["blocked"], counts["stopped"]
+    status: Status = "KILLED" if counts["missing"] else "FAILED" if failed else "KILLED" if killed else "FINISHED"
     ends = [results[name].finished_at for name in members if name in results]
     return Description(
         name=f"{invocation.started_at[:19].replace('T', ' ')} UTC",
@@ -165,10 +172,12 @@ def params(config: RunConfig, member: Member) -> dict[str, str]:
 def metrics(result: RunResult) -> list[Measurement]:
     """The curve over epochs and, where the run has a result, its last numbers at the last epoch.
 
-    The ledger keeps no instant for each point: epochs are spread evenly from the run's start to its end.
+    Of one that was stopped early these are what it cost, at the epoch where it ended. The ledger keeps no instant for
+    each point: epochs are spread evenly from the run's start to its end.
     """
     start, end = milliseconds(result.started_at), milliseconds(result.finished_at)
-    epochs = result.config.epochs
+    stopped = result.outcome == "stopped"
+    epochs = result.curve[-1].epoch if stopped and result.curve else result.config.epochs
     curve = [
         measurement
         for point in result.curve
@@ -185,7 +194,7 @@ def metrics(result: RunResult) -> list[Measurement]:
     return curve + [
         Measurement(name=name, value=value, step=epochs, timestamp=end)
         for name, value in last.items()
-        if value is not None and result.is_result
+        if value is not None and (result.is_result or (stopped and name.endswith("_seconds")))
     ]
 
 

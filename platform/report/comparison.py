@@ -145,10 +145,11 @@ def _group(
         by_seed.setdefault(plan.config.seed, []).append(getattr(result, study.metric) if finished else None)
         if result is not None:
             there[name] = result
+    selected = any(result.outcome == "stopped" for result in there.values())  # those left were chosen by accuracy
     whole = {
         seed: statistics.fmean(value for value in values if value is not None)
         for seed, values in by_seed.items()
-        if None not in values
+        if None not in values and not selected
     }
     shown = tuple(labels[value] if name == "arm" else value for name, value in zip(by, key, strict=True))
     return Group(

@@ -85,7 +85,7 @@ def _teachers(table: Table) -> Iterable[str]:
 
 def _failures(table: Table) -> Iterable[str]:
     if table.failures:
-        yield "### What failed and why"
+        yield "### What did not finish and why"
         yield _grid(
             ("Run", "Arm", "Cell", "Seed", "Outcome", "Error"),
             (

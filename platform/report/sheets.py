@@ -232,10 +232,10 @@ def _run(run: Run, result: RunResult | None) -> Iterator[Entry]:
 
 
 def failures(table: Table) -> Sheet:
-    """Runs that diverged, failed or were blocked, and why."""
+    """Runs that diverged, failed, were blocked or stopped early, and why."""
     return sheet(
         "failures",
-        "Runs that diverged, failed or were blocked",
+        "Runs that diverged, failed, were blocked or stopped early",
         (*_place(table), "State", "Why", "Run"),
         (
             (*_labels(run), words(run.outcome), words(run.error or "no reason was recorded"), words(run.run_id))

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -53,7 +53,7 @@ class Cell:
     """The runs of one arm in one cell."""
 
     accuracy: Summary | None
-    """Over the finished runs alone; None where there is none."""
+    """Over the finished runs alone; None where there is none, or a run was stopped early, as then accuracy chose."""
     gap: float | None
     """Points above the reference; None for the reference itself, and where either has no finished run."""
     counts: Counts
@@ -116,8 +116,10 @@ class Table:
 
     @property
     def failures(self) -> tuple[Run, ...]:
-        """Runs that diverged, failed or were blocked."""
-        return tuple(run for run in self.runs if run.outcome in ("diverged", "failed", "blocked"))
+        """Runs that diverged, failed or were blocked, then those that were stopped early."""
+        order = ("diverged", "failed", "blocked", "stopped")
+        found = (run for run in self.runs if run.outcome in order)
+        return tuple(sorted(found, key=lambda run: run.outcome == "stopped"))
 
     @property
     def missing(self) -> tuple[Run, ...]:
@@ -251,7 +253,9 @@ def _cell(study: Study, runs: list[Run], cells: Cells, published: Published | No
     )
 
 
-def _accuracy(runs: Iterable[Run]) -> Summary | None:
+def _accuracy(runs: Collection[Run]) -> Summary | None:
+    if any(run.outcome == "stopped" for run in runs):
+        return None
     accuracies = [run.accuracy for run in runs if run.accuracy is not None]
     return summarize(accuracies) if accuracies else None
 

@@ -31,7 +31,7 @@ SHOWN_FAILURES = 10
 
 
 def render_report(table: Table, width: int = 80) -> RenderableType:
-    """The whole report: question, table, teachers, what failed and why, and how it all came about."""
+    """The whole report: question, table, teachers, what did not finish and why, and how it all came about."""
     return Group(
         Text(table.study, style="bold"),
         Text(one_line(table.question)),
@@ -166,7 +166,7 @@ def _against(table: Table) -> list[RenderableType]:
 def _failures(failures: Sequence[Run]) -> list[RenderableType]:
     if not failures:
         return []
-    views: list[RenderableType] = [Text(), Text("What failed and why", style="bold")]
+    views: list[RenderableType] = [Text(), Text("What did not finish and why", style="bold")]
     for run in failures[:SHOWN_FAILURES]:
         views.append(Text(f"  {place(run)} ({run.run_id}) {run.outcome}"))
         views.append(Padding(Text(one_line(run.error or "no reason was recorded")), (0, 0, 0, 4), expand=False))

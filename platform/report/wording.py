@@ -81,8 +81,10 @@ def caption(table: Table) -> list[str]:
         sentences.append(f"In brackets: points above or below {table.measured_from}{same}.")
     if None in cells:
         sentences.append(f"{NOT_APPLICABLE} marks a network to which the arm does not apply.")
-    if table.failures:
+    if any(run.outcome != "stopped" for run in table.failures):
         sentences.append("Runs that diverged, failed or were blocked are counted, never averaged in.")
+    if table.counts["stopped"]:
+        sentences.append("A cell with a run that was stopped early has no mean: the runs left were chosen by accuracy.")
     return sentences
 
 

@@ -50,7 +50,7 @@ class LedgerListener:
     def done(self, task: Task, result: RunResult) -> None:
         """The ledger first, then the checkpoints go."""
         self.ledger.write(result)
-        if result.is_result:
+        if result.is_result or result.outcome == "stopped":
             copy_of(self.root).drop(f"checkpoints/{task.run_id}/")
 
 

@@ -1,7 +1,7 @@
 """What Prometheus sees of a study that trains, through the metrics of Ray's nodes, which put `ray_` before each name.
 
-    crossarch_runs{study, state}                    runs now: waiting, ready, running, done, failed, blocked
-    crossarch_runs_ended_total{study, outcome}      runs ended by this driver: finished, diverged, failed, blocked
+    crossarch_runs{study, state}                    runs now: waiting, ready, running, done, failed, blocked, stopped
+    crossarch_runs_ended_total{study, outcome}      that this driver ended: finished, diverged, failed, blocked, stopped
     crossarch_device_seconds_total{study, outcome}  seconds that those have held their device
     crossarch_steps_per_second{architecture}        of each run that trains, told by its worker (`Pace`)
 

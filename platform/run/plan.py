@@ -82,15 +82,18 @@ def make_plan(
     analysed: bool = False,
     elsewhere: Collection[str] = (),
     study: str = "",
+    keeps_stopped: bool = False,
 ) -> Plan:
     """The plan for the `planned` runs of a `study`, given the ledger's `results` and the folder of kept weights.
 
     `elsewhere` are the names of those that are kept in storage of which the folder is a working copy.
 
-    A run without a result is a task. So is a teacher that has one, but whose weights are gone while a task still
-    needs them: it is trained again for its weights; and so is every cell where all are to be `analysed`.
+    A run without a result is a task, one that was stopped early only where not `keeps_stopped`. So is a teacher that
+    has one, but whose weights are gone while a task still needs them: it is trained again for its weights; and so is
+    every cell where all are to be `analysed`.
     """
     members, configs = list_members(planned)
+    stays = {"stopped"} if keeps_stopped else set()
     tasks: dict[str, Task] = {}
 
     def kept(file: str) -> bool:
@@ -109,9 +112,12 @@ def make_plan(
             run_id=identity, config=config, teacher_id=teacher_id, teaches=teaches, analysed=analysed, study=study
         )
 
+    def is_over(result: RunResult | None) -> bool:
+        return _is_done(result) or (result is not None and result.outcome in stays)
+
     for member in members:
         result, file = results.get(member.run_id), weights_file(configs[member.run_id])
-        if member.role == "cell" and not (_has_weights(result, kept(file)) if analysed else _is_done(result)):
+        if member.role == "cell" and not (_has_weights(result, kept(file)) if analysed else is_over(result)):
             add(configs[member.run_id], teaches=False)
     known = {identity: results[identity] for identity in configs if identity in results}
     return Plan(members=members, configs=configs, results=known, tasks=tuple(tasks.values()))

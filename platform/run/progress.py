@@ -122,7 +122,7 @@ class TerminalProgress:
         self._compare(task.run_id, result)
         label = self._label(task.run_id, result)
         accuracy = "" if result.test_accuracy is None else f"  {result.test_accuracy:5.1f} %"
-        spent = f"  {in_words(result.device_seconds)}" if result.is_result else ""
+        spent = f"  {in_words(result.device_seconds)}" if result.is_result or result.outcome == "stopped" else ""
         why = f"  {escape(result.error)}" if result.error else ""
         self._bar.console.print(
             f"{self._over:>4}/{len(self.queue)}  {result.outcome:<8}  {escape(label)}{accuracy}{spent}{why}",
@@ -154,7 +154,7 @@ class TerminalProgress:
 def state_of(queue: ReadyQueue, best: tuple[float, str] | None) -> str:
     """`2 running, 3 ready, 4 waiting for a teacher, 1 failed; best so far 93.1 % (full · ResNet18 · seed 0)`."""
     words = {"running": "running", "ready": "ready", "waiting": "waiting for a teacher"}
-    words |= {"failed": "failed", "blocked": "blocked"}
+    words |= {"failed": "failed", "blocked": "blocked", "stopped": "stopped early"}
     counts = {state: len(queue.in_state(state)) for state in get_args(State)}
     parts = [f"{counts[state]} {word}" for state, word in words.items() if counts[state] or state == "running"]
     told = f"; best so far {best[0]:.1f} % ({best[1]})" if best else ""

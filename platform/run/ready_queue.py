@@ -9,7 +9,7 @@ from typing import Literal
 
 from crossarch.platform.run.plan import Task
 
-State = Literal["waiting", "ready", "running", "done", "failed", "blocked"]
+State = Literal["waiting", "ready", "running", "done", "failed", "blocked", "stopped"]
 """`ready`: nothing is lacking, though a worker may have been given it and have others to train first."""
 
 More = Callable[[], list[Task] | None]
@@ -47,11 +47,12 @@ class ReadyQueue:
         if task.teacher_id in self._unfit:
             return "blocked"
         state = self._states.get(task.teacher_id or "", "done")
-        return {"done": "ready", "failed": "blocked", "blocked": "blocked"}.get(state, "waiting")  # type: ignore[return-value]
+        ends = {"failed": "blocked", "blocked": "blocked", "stopped": "blocked"}
+        return {"done": "ready", **ends}.get(state, "waiting")  # type: ignore[return-value]
 
     def blocked_on_arrival(self) -> list[tuple[Task, str]]:
         """Tasks that were blocked when they were added, and what became of their teachers; each is told once."""
-        became = {"failed": "failed", "blocked": "was blocked"}
+        became = {"failed": "failed", "blocked": "was blocked", "stopped": "was stopped"}
         found = [
             (task, became.get(self._states.get(task.teacher_id or "", ""), "diverged")) for task in self._stillborn
         ]
@@ -89,9 +90,9 @@ class ReadyQueue:
         self._states[identity] = "ready"
         self._taken.discard(identity)
 
-    def finish(self, identity: str, *, can_teach: bool, failed: bool = False) -> list[Task]:
+    def finish(self, identity: str, *, can_teach: bool, failed: bool = False, stopped: bool = False) -> list[Task]:
         """Marks a task that was taken as over and releases or blocks its students; the newly blocked are returned."""
-        self._states[identity] = "failed" if failed else "done"
+        self._states[identity] = "stopped" if stopped else "failed" if failed else "done"
         if not can_teach:
             self._unfit.add(identity)
         blocked: list[Task] = []

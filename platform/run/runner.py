@@ -28,6 +28,7 @@ from crossarch.platform.run.progress import TerminalProgress
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.sampling import Growth, Supply, growth_of, supplying
 from crossarch.platform.run.site import Site
+from crossarch.platform.run.stopping import EarlyStopping, check_sweeps
 from crossarch.platform.validation import refusing
 from crossarch.search_spaces.study import Study
 from crossarch.trainables.result import RunResult
@@ -51,22 +52,26 @@ class Ending:
 
     @property
     def exit_status(self) -> int:
-        """0 all finished, 1 something did not, 130 interrupted."""
+        """0 all finished or were stopped early, as asked, 1 something did not, 130 interrupted."""
         if self.interrupted:
             return 130
-        return 0 if set(self.outcomes) <= {"finished"} else 1
+        return 0 if set(self.outcomes) <= {"finished", "stopped"} else 1
 
 
 class Part:
     """A study of an invocation of one or several: what it lacks, and what its sampler, if it has one, still chooses."""
 
-    def __init__(self, study: Study, seeds: tuple[int, ...], ledger: Ledger, root: Path) -> None:
+    def __init__(
+        self, study: Study, seeds: tuple[int, ...], ledger: Ledger, root: Path, *, keeps_stopped: bool = False
+    ) -> None:
         """Plans `study`. Raises as `plan_study` does."""
         self.seeds, self._root = seeds, root
-        self.growth: Growth | None = growth_of(study, seeds)
+        self.growth: Growth | None = growth_of(study, seeds, keeps_stopped=keeps_stopped)
         self.study = self.growth.advance(ledger.read()) if self.growth else study
-        self.plan = plan_study(self.study, seeds, root)
-        self.supply = Supply(self.growth, self.plan, seeds, root) if self.growth and self.plan.tasks else None
+        self.plan = plan_study(self.study, seeds, root, keeps_stopped=keeps_stopped)
+        self.supply: Supply | None = None
+        if self.growth and self.plan.tasks:
+            self.supply = Supply(self.growth, self.plan, seeds, root, keeps_stopped=keeps_stopped)
 
     @property
     def claims(self) -> list[str]:
@@ -87,10 +92,10 @@ class Part:
         return Ending(study=study, outcomes=outcomes(plan, ledger.read(plan.configs)), interrupted=interrupted)
 
 
-def plan_study(study: Study, seeds: tuple[int, ...], root: Path) -> Plan:
+def plan_study(study: Study, seeds: tuple[int, ...], root: Path, *, keeps_stopped: bool = False) -> Plan:
     """The study's plan against the ledger under `root`, runs whose data no store has left out.
 
-    Raises BadInputError where that is all of them.
+    `keeps_stopped`: runs that were stopped early stay so. Raises BadInputError where that is all of them.
     """
     planned, results = available(study.expand(seeds), root), Ledger(root).read()
     return make_plan(
@@ -100,6 +105,7 @@ def plan_study(study: Study, seeds: tuple[int, ...], root: Path) -> Plan:
         analysed=study.keeps_weights,
         elsewhere=weights_elsewhere(root),
         study=study.name,
+        keeps_stopped=keeps_stopped,
     )
 
 
@@ -119,18 +125,21 @@ def run_studies(chosen: Sequence[Chosen], site: Site, console: Console) -> list[
 
     All are planned before the first run, and trained as one queue in their order: what they share is trained once, and
     workers stay from one to the next. Where a distillation does not end well, nothing is trained. Raises BadInputError
-    where data cannot be had or another driver trains one of the runs, ConnectionError where the site's cluster does not
-    answer, ClusterError where Ray does not start here, OSError where the ledger cannot be written.
+    where data cannot be had, another driver trains one of the runs, or a study that is no sweep is to be stopped early,
+    ConnectionError where the site's cluster does not answer, ClusterError where Ray does not start here, OSError where
+    the ledger cannot be written.
     """
     ledger = Ledger(site.root)
     interrupted = False
+    check_sweeps(site, [study for study, _ in chosen])
     tell = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     names = ", ".join(study.name for study, _ in chosen)
     with on_demand(site, tell) as cluster, leased(site.root, names, tell) as lease:
         chosen, status = _distilled(chosen, site, console, cluster, lease)
         if status:
             return [_untrained(study, seeds, site.root, status) for study, seeds in chosen]
-        parts = [Part(study, seeds, ledger, site.root) for study, seeds in chosen]
+        keeps_stopped = site.stop_early is not None
+        parts = [Part(study, seeds, ledger, site.root, keeps_stopped=keeps_stopped) for study, seeds in chosen]
         plan = merged([part.plan for part in parts])
         if plan.tasks:
             lease.claim([claim for part in parts for claim in part.claims])
@@ -200,11 +209,16 @@ def _train(
             for part, invocation, view in at_work:
                 listeners.append(_shown(part, invocation, view, ledger))
             listeners += [progress, *supplies]
+            stopping = EarlyStopping.at(site, at_work[0][1].id)
+            listeners += [stopping] if stopping else []
             for part, invocation, _ in reversed(at_work):  # of a run that several share, the first one's place is told
                 name = part.study.name if len(parts) > 1 else ""
                 progress.know(part.plan.members, name)
+                knows = partial(stopping.know, part.study, part.plan.results) if stopping else None
+                if knows:
+                    knows(part.plan.members)
                 if part.supply:
-                    part.supply.told = partial(_tell_members, name, invocation, ledger, progress)
+                    part.supply.told = partial(_tell_members, name, invocation, ledger, progress, knows)
             tell_blocked(queue, listeners)
             if cluster is None:
                 return False
@@ -227,8 +241,15 @@ def _shown(part: Part, invocation: Invocation, view: Writer, ledger: Ledger) -> 
 
 
 def _tell_members(
-    study: str, invocation: Invocation, ledger: Ledger, progress: TerminalProgress, members: tuple[Member, ...]
+    study: str,
+    invocation: Invocation,
+    ledger: Ledger,
+    progress: TerminalProgress,
+    knows: Callable[[tuple[Member, ...]], None] | None,
+    members: tuple[Member, ...],
 ) -> None:
     """An invocation has got further members."""
+    if knows:
+        knows(members)
     ledger.write_invocation(dataclasses.replace(invocation, members=members))
     progress.know(members, study)

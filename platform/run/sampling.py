@@ -1,14 +1,15 @@
 """Points chosen by Optuna's samplers: asked for round by round, told of validation accuracy alone, never of test data.
 
 The points depend on the sweep, its sampler and the results of its runs alone, whatever the order in which these end:
-what was chosen is found again from the ledger, and nothing is trained twice.
+what was chosen is found again from the ledger, and nothing is trained twice. A point of which a run was stopped early
+is told as pruned; where it is to be trained in full, further points wait for that, and may be others.
 """
 
 import dataclasses
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from crossarch.platform.record.invocations import Member
 from crossarch.platform.record.ledger import Ledger
@@ -31,10 +32,47 @@ AT_RANDOM = 8
 """Points chosen at random, before results are looked at."""
 
 
+class Score(NamedTuple):
+    """What a sampler is told of a point."""
+
+    value: float
+    """Mean validation accuracy in %: 0 for a diverged run, the last on the curve of one that was stopped early."""
+    percent: int | None = None
+    """Of the epochs that the run stopped first has done; None where none was stopped."""
+
+
+def score(results: Sequence[RunResult]) -> Score:
+    """The score of a point from the results of its runs, one a seed."""
+    stopped = [each for each in results if each.outcome == "stopped"]
+    done = [100 * each.curve[-1].epoch // each.config.epochs for each in stopped if each.curve]
+    return Score(statistics.fmean(map(last_validated, results)), min(done, default=0) if stopped else None)
+
+
+def last_validated(result: RunResult) -> float:
+    """The final validation accuracy in %, or of a run that was stopped early the last on its curve; 0 without any."""
+    told = [point.validation_accuracy for point in result.curve if point.validation_accuracy is not None]
+    if result.outcome == "stopped":
+        return told[-1] if told else 0.0
+    return result.validation_accuracy or 0.0
+
+
+def tell(search: "optuna.Study", trial: "optuna.Trial", score: Score) -> None:
+    """Tells Optuna of a point: where a run of it was stopped early as pruned, which ranks it below complete ones."""
+    from optuna.trial import TrialState
+
+    if score.percent is None:
+        search.tell(trial, score.value)
+    else:
+        trial.report(score.value, score.percent)
+        search.tell(trial, state=TrialState.PRUNED)
+
+
 class Growth:
     """A sweep whose sampler chooses further points as the results of earlier ones come in."""
 
-    def __init__(self, sweep: Sweep, sampler: Sampler, seeds: tuple[int, ...]) -> None:
+    def __init__(self, sweep: Sweep, sampler: Sampler, seeds: tuple[int, ...], *, keeps_stopped: bool = True) -> None:
+        """`keeps_stopped`: whether runs that were stopped early stay so, rather than being trained in full."""
+        self._keeps_stopped = keeps_stopped
         self.sweep = sweep
         """With all points chosen so far."""
         self._sampler, self._seeds = sampler, seeds
@@ -47,9 +85,9 @@ class Growth:
         while (scores := self._scores(results)) is not None and self._asked:
             for name, trial in self._asked.items():
                 if trial is None:
-                    self._search.add_trial(as_trial(self.sweep.space, self.sweep.points[name], scores[name]))
+                    self._search.add_trial(as_trial(self.sweep.space, self.sweep.points[name], scores[name].value))
                 else:
-                    self._search.tell(trial, scores[name])
+                    tell(self._search, trial, scores[name])
             self._ask()
         return self.sweep
 
@@ -62,17 +100,21 @@ class Growth:
         self.sweep = self.sweep.with_points(names)
         self._asked = dict(zip(names, trials, strict=True))
 
-    def _scores(self, results: Mapping[str, RunResult]) -> dict[str, float] | None:
-        """Of the points asked for: mean validation accuracy in %, 0 for a diverged run; None while a run is lacking."""
+    def _scores(self, results: Mapping[str, RunResult]) -> dict[str, Score] | None:
+        """Of the points asked for; None while a run is lacking."""
         arms = tuple(arm for arm in self.sweep.arms if arm.name in self._asked or arm == self.sweep.arms[0])
-        values: dict[str, list[float]] = {name: [] for name in self._asked}
+        ended: dict[str, list[RunResult]] = {name: [] for name in self._asked}
         for plan in dataclasses.replace(self.sweep, arms=arms).expand(self._seeds):
-            found = results.get(run_id(plan.config)) if plan.arm in values else None
-            if plan.arm in values and (found is None or not found.is_result):
+            found = results.get(run_id(plan.config)) if plan.arm in ended else None
+            if plan.arm in ended and (found is None or not self.is_over(found)):
                 return None
             if found is not None:
-                values[plan.arm].append(found.validation_accuracy or 0.0)
-        return {name: statistics.fmean(each) for name, each in values.items()}
+                ended[plan.arm].append(found)
+        return {name: score(each) for name, each in ended.items()}
+
+    def is_over(self, result: RunResult) -> bool:
+        """Whether the run will not be trained again."""
+        return result.is_result or (self._keeps_stopped and result.outcome == "stopped")
 
     @property
     def is_complete(self) -> bool:
@@ -83,8 +125,11 @@ class Growth:
 class Supply:
     """Gives a queue the tasks of points as they are chosen, and hears of results as a listener does."""
 
-    def __init__(self, growth: Growth, plan: Plan, seeds: tuple[int, ...], root: Path) -> None:
-        """`plan` is that of the growth's points so far."""
+    def __init__(
+        self, growth: Growth, plan: Plan, seeds: tuple[int, ...], root: Path, *, keeps_stopped: bool = False
+    ) -> None:
+        """`plan` is that of the growth's points so far, `keeps_stopped` as there."""
+        self._keeps_stopped = keeps_stopped
         self._growth, self._seeds, self._root = growth, seeds, root
         self.told: Callable[[tuple[Member, ...]], None] = lambda members: None
         """Hears of all members whenever there are more."""
@@ -97,7 +142,14 @@ class Supply:
         sweep = self._growth.advance(self._results)
         if len(sweep.points) > known:
             planned, there = available(sweep.expand(self._seeds), self._root), weights_elsewhere(self._root)
-            plan = make_plan(planned, self._results, self._root / "weights", elsewhere=there, study=sweep.name)
+            plan = make_plan(
+                planned,
+                self._results,
+                self._root / "weights",
+                elsewhere=there,
+                study=sweep.name,
+                keeps_stopped=self._keeps_stopped,
+            )
             self.told(plan.members)
             return list(plan.tasks)
         return None if self._growth.is_complete or self._lost else []
@@ -111,7 +163,7 @@ class Supply:
     def done(self, task: Task, result: RunResult) -> None:
         """One result more; where a run failed, nothing is chosen until it has been tried again."""
         self._results[task.run_id] = result
-        self._lost = self._lost or not result.is_result
+        self._lost = self._lost or not self._growth.is_over(result)
 
 
 def supplying(supplies: Sequence[Supply]) -> Callable[[], list[Task] | None]:
@@ -124,13 +176,15 @@ def supplying(supplies: Sequence[Supply]) -> Callable[[], list[Task] | None]:
     return more
 
 
-def growth_of(study: Study, seeds: tuple[int, ...]) -> Growth | None:
+def growth_of(study: Study, seeds: tuple[int, ...], *, keeps_stopped: bool = True) -> Growth | None:
     """The study's growth, from its default point on; None for a study without a sampler."""
     if not isinstance(study, Sweep) or study.sampler is None:
         return None
     fixed = tuple(arm for arm in study.arms if arm.name not in study.points or arm.name == study.method.name)
     points = {study.method.name: study.space.default}
-    return Growth(dataclasses.replace(study, arms=fixed, points=points), study.sampler, seeds)
+    return Growth(
+        dataclasses.replace(study, arms=fixed, points=points), study.sampler, seeds, keeps_stopped=keeps_stopped
+    )
 
 
 def grown_from(study: Study, seeds: tuple[int, ...], root: Path) -> Study:

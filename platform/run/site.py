@@ -27,6 +27,8 @@ class Site:
     More than 1 pays where runs take less than a few seconds, as what a trial costs the driver is shared; longer ones
     would only be divided less evenly among the workers.
     """
+    stop_early: float | None = None
+    """Grace of the median stopping rule, in (0, 1), as a share of a run's epochs; None where no run is stopped."""
     data_root: Path | None = None
     """Folder in which real data sets already lie, in torchvision's form."""
     checkpoint_seconds: float = 30.0

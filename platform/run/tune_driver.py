@@ -26,6 +26,7 @@ from crossarch.platform.run.packing import Packing
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.site import Site
+from crossarch.platform.run.stopping import forget, stops_of
 from crossarch.platform.run.trial import train
 
 
@@ -83,10 +84,11 @@ def specify(task: Task) -> dict[str, Any]:
 class QueueSearcher(NotSnapshotted, Searcher):
     """Gives Tune the queue's next tasks whenever a device is free."""
 
-    def __init__(self, cohorts: Cohorts, site: Site, interrupt: Interrupt) -> None:
+    def __init__(self, cohorts: Cohorts, site: Site, interrupt: Interrupt, name: str = "") -> None:
         super().__init__()
         self.cohorts, self.interrupt = cohorts, interrupt
-        self.common = {**site.workplace, "versions": versions()}
+        stops = {} if site.stop_early is None else {"stops": stops_of(name)}
+        self.common = {**site.workplace, "versions": versions(), **stops}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The specification of a cohort; None while teachers are being waited for; FINISHED when nothing is left."""
@@ -173,7 +175,7 @@ def drive(
     tuner = tune.Tuner(
         tune.with_resources(work, lambda spec: request(demand.sharing(spec["gpu_share"]))),
         tune_config=tune.TuneConfig(
-            search_alg=QueueSearcher(cohorts, site, interrupt),
+            search_alg=QueueSearcher(cohorts, site, interrupt, name),
             num_samples=-1,
             max_concurrent_trials=cluster.slots,
             reuse_actors=True,
@@ -190,5 +192,7 @@ def drive(
         with interrupt.on_signals():
             tuner.fit()
     finally:
+        if site.stop_early is not None:
+            forget(site.root, name)
         shutil.rmtree(storage / name, ignore_errors=True)
     return interrupt.asked

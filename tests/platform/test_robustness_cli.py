@@ -14,9 +14,47 @@ def test_a_design_is_planned_by_its_options_or_by_its_name(crossarch, tmp_path):
     assert "27, of which 0 are in the ledger" in first.out
 
 
+def test_a_set_that_is_not_in_the_store_is_asked_for_by_name(crossarch, tmp_path):
+    options = ("--only", "architecture=ResNet18", "--dry-run", "--storage", tmp_path)
+    answer = crossarch("run", "robustness", "--distilled", "cifar100-mtt-ipc10", *options)
+    assert answer.status == 2
+    assert "data.distilled = cifar100-mtt-ipc10: not in the store" in answer.err
+
+
+def test_the_smoke_form_on_a_set_of_the_papers_needs_no_store(crossarch, tmp_path):
+    options = ("--smoke", "--dry-run", "--storage", tmp_path)
+    answer = crossarch("run", "robustness", "--distilled", "cifar10-frepo-ipc10", *options)
+    assert answer.status == 0
+    assert "6, of which 0 are in the ledger" in answer.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ("robustness", "--smoke", "--stop-early", "0"),
+            "stop_early = 0 is outside (0, 1), the shares of a run's epochs",
+        ),
+        (("robustness", "--smoke", "--stop-early", "nan"), "stop_early = nan is outside (0, 1)"),
+        (("robustness", "--smoke", "--stop-early", "soon"), "'soon' is not a number"),
+        (("quickstart", "--smoke", "--stop-early", "0.5"), "stop_early = 0.5 is for sweeps, as robustness is, not for"),
+    ],
+)
+def test_a_share_that_is_none_or_for_no_sweep_is_refused_before_anything_is_done(
+    crossarch, tmp_path, arguments, message
+):
+    answer = crossarch("run", *arguments, "--storage", tmp_path)
+    assert (answer.status, answer.out) == (2, "")
+    assert message in answer.err
+    assert answer.err.count("\n") == 1
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("table2", "--distilled", "cifar10-mtt-ipc1"), "distilled = 'cifar10-mtt-ipc1' is for the study robustness"),
+        (("robustness", "--distilled", "cifar10-dm-ipc1"), "distilled = 'cifar10-dm-ipc1' is not one of cifar10-frepo"),
         (("quickstart", "--design", "lhs"), "design = 'lhs' is for the study robustness alone, not for quickstart"),
         (("quickstart", "--configs", "3"), "configs = 3 is for the study robustness alone, not for quickstart"),
         (("robustness", "--design", "random"), "design = 'random' is not one of slices, grid, lhs, sobol, tpe"),

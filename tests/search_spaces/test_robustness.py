@@ -8,8 +8,10 @@ import pytest
 from crossarch.search_spaces.budget import scale_epochs
 from crossarch.search_spaces.catalog import find
 from crossarch.search_spaces.quickstart import ARMS, QUICKSTART
-from crossarch.search_spaces.robustness import DESIGNS, DOMAINS, ROBUSTNESS, robustness
+from crossarch.search_spaces.robustness import DESIGNS, DOMAINS, ROBUSTNESS, SETS, robustness
 from crossarch.search_spaces.sweep import changes_at, lengths
+from crossarch.search_spaces.table2 import TABLE2
+from crossarch.search_spaces.table6 import TABLE6
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.methods.keep_rate import keep_rate
 
@@ -115,6 +117,8 @@ def test_a_sampler_begins_with_the_default_alone():
         (("grid", None, ["folds", "minimum"]), "robustness-grid-minimum-folds"),
         (("lhs", 12), "robustness-lhs-12"),
         (("tpe", 7, ["alpha"]), "robustness-tpe-7-alpha"),
+        (("slices", None, None, "cifar10-mtt-ipc1"), "robustness-on-cifar10-mtt-ipc1"),
+        (("lhs", 9, ["alpha"], "tiny_imagenet-frepo-ipc10"), "robustness-lhs-9-alpha-on-tiny_imagenet-frepo-ipc10"),
     ],
 )
 def test_a_study_is_found_again_by_its_name(arguments, name):
@@ -130,6 +134,8 @@ def test_a_study_is_found_again_by_its_name(arguments, name):
         ("robustness-lhs-0", r"configs = 0 is outside \[1, 10000\]"),
         ("robustness-lhs-9-beta", "vary = 'beta' is not one of minimum, final"),
         ("robustness-lhs", "study = 'robustness-lhs' is unknown; is 'robustness-lhs-40' meant?"),
+        ("robustness-on-cifar10-dm-ipc1", "distilled = 'cifar10-dm-ipc1' is not one of cifar10-frepo-ipc1, "),
+        ("robustness-slices-on-cifar10-mtt-ipc1", "is 'robustness-on-cifar10-mtt-ipc1' meant?"),
         ("robustnes", "study = 'robustnes' is unknown; known: quickstart"),
     ],
 )
@@ -141,6 +147,29 @@ def test_a_name_of_none_is_refused(name, message):
 def test_a_restriction_to_one_network_keeps_the_baseline_that_all_is_measured_from():
     only = dataclasses.replace(ROBUSTNESS, only={"architecture": VGG11, "arm": ("alpha=1",)})
     assert [(plan.arm, plan.cell) for plan in only.expand((0,))] == [("baseline", ("ConvNet",)), ("alpha=1", VGG11)]
+
+
+@pytest.mark.parametrize(
+    ("table", "label", "name"),
+    [
+        (TABLE2, "FRePo IPC 10", "cifar10-frepo-ipc10"),
+        (TABLE2, "MTT IPC 1", "cifar10-mtt-ipc1"),
+        (TABLE6, "FRePo IPC 1", "tiny_imagenet-frepo-ipc1"),
+    ],
+)
+def test_on_a_set_of_the_papers_the_default_is_the_tables_own_run_on_every_network(table, label, name):
+    theirs = {(plan.arm, *plan.cell): run_id(plan.config) for plan in table.expand((0,)) if plan.cell[0] == label}
+    ours = {(plan.arm, *plan.cell): run_id(plan.config) for plan in robustness(distilled=name).expand((0,))}
+    shared = {(arm, network): theirs[arm, label, network] for arm, network in ours if arm in ("baseline", "full")}
+    assert {place: ours[place] for place in shared} == shared
+    assert len(shared) == 1 + 2 * 4  # the CNN has its baseline alone
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_on_every_set_of_the_papers_no_two_points_are_one_run(name):
+    sweep = robustness("slices", vary=["folds", "alpha"], distilled=name)
+    assert len({run_id(config) for config in configs(sweep).values()}) == len(sweep.arms) == 2 + 4 + 5
+    assert f"folds={sweep.base.augmentation.folds}" not in sweep.points
 
 
 def test_its_smoke_form_is_of_five_runs_and_their_teacher():

@@ -74,6 +74,12 @@ def scores(found: Sequence[Surface]) -> Sheet:
                 for each in found
                 if each.left_out
             ),
+            *(
+                f"{each.network}: {each.stopped} of them were stopped early for low validation accuracy, so that what "
+                "is said here of the rest flatters the method."
+                for each in found
+                if each.stopped
+            ),
         ),
     )
 

@@ -1,5 +1,6 @@
 """A sweep's results as numbers: accuracy of one network at every point with every seed."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ class Surface:
     """Of the teaching network's baseline, in %, one a seed; None where it has not finished."""
     left_out: int
     """Points that lack the result of a seed, or diverged."""
+    stopped: int = 0
+    """Of these, points of which a run was stopped early."""
 
     @property
     def means(self) -> "Values":
@@ -68,6 +71,7 @@ def surfaces(sweep: Sweep, seeds: tuple[int, ...], results: Mapping[str, RunResu
     """
     found: dict[tuple[str, ...], dict[str, dict[int, float]]] = {}
     base: dict[tuple[str, ...], dict[int, float]] = {}
+    stopped: dict[tuple[str, ...], set[str]] = {}
     for plan in sweep.expand(seeds):
         result = results.get(run_id(plan.config))
         accuracy = getattr(result, sweep.metric) if result and result.outcome == "finished" else None
@@ -79,10 +83,13 @@ def surfaces(sweep: Sweep, seeds: tuple[int, ...], results: Mapping[str, RunResu
             continue
         if accuracy is not None:
             told[plan.config.seed] = accuracy
+        elif result and result.outcome == "stopped":
+            stopped.setdefault(plan.cell, set()).add(plan.arm)
+    made = {cell: _surface(sweep, cell, told, base.get(sweep.teaching(cell), {})) for cell, told in found.items()}
     return [
-        surface
-        for cell, told in found.items()
-        if (surface := _surface(sweep, cell, told, base.get(sweep.teaching(cell), {}))) is not None
+        dataclasses.replace(surface, stopped=len(stopped.get(cell, ())))
+        for cell, surface in made.items()
+        if surface is not None
     ]
 
 

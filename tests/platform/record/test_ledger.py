@@ -53,7 +53,7 @@ def test_the_table_has_one_row_a_run_under_declared_columns(ledger, configs, res
     assert set(frame["environment.cpu"]) == {"Made-up 9000"}
 
 
-@pytest.mark.parametrize("failure", ["failed", "blocked"])
+@pytest.mark.parametrize("failure", ["failed", "blocked", "stopped"])
 def test_a_later_failure_never_displaces_a_result(ledger, configs, result_of, failure):
     finished = result_of(configs[0], at=EARLY)
     assert ledger.write(finished)

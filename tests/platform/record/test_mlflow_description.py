@@ -80,7 +80,23 @@ def test_metrics_are_the_curve_and_the_last_numbers(full, configs, result_of):
     assert STARTED < times[0] < times[-1] == EIGHT
 
 
-@pytest.mark.parametrize(("outcome", "status"), [("diverged", "FAILED"), ("failed", "FAILED"), ("blocked", "KILLED")])
+def test_of_a_run_that_was_stopped_early_the_cost_is_told_where_it_ended(configs, result_of, invocation_of):
+    whole = result_of(configs[0])
+    result = dataclasses.replace(whole, outcome="stopped", error="after epoch", curve=whole.curve[:2])
+    description = describe(result, invocation_of().members[0], "quickstart", invocation_of())
+    end = result.curve[-1].epoch
+    told = {m.name: (m.step, m.timestamp) for m in description.metrics if m.name.endswith("_seconds")}
+    assert told == dict.fromkeys(("training_seconds", "device_seconds"), (end, EIGHT))
+    assert not {"test_accuracy", "test_loss", "validation_accuracy", "best_test_accuracy"} & {
+        m.name for m in description.metrics
+    }
+    assert max(m.step for m in description.metrics) == end < result.config.epochs
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [("diverged", "FAILED"), ("failed", "FAILED"), ("blocked", "KILLED"), ("stopped", "KILLED")],
+)
 def test_a_run_that_did_not_finish(configs, result_of, invocation_of, outcome, status):
     result = result_of(configs[0], outcome=outcome, error="why " * 5000)
     description = describe(result, invocation_of().members[0], "quickstart", invocation_of())
@@ -135,10 +151,13 @@ def test_an_invocation_counts_its_runs(configs, result_of, invocation_of, by_id)
         "diverged": "0",
         "failed": "1",
         "blocked": "0",
+        "stopped": "0",
         "missing": "3",
     }
     rest = by_id(*(result_of(config) for config in configs[6:]))
     assert describe_invocation(second, {**results, **rest}, shown).status == "FAILED"
+    stopped = by_id(*(result_of(config, outcome="stopped", error="low") for config in configs[5:]))
+    assert describe_invocation(second, {**results, **stopped}, shown).status == "KILLED"
     assert describe_invocation(second, {}, shown, running=True).status == "RUNNING"
 
 

@@ -39,7 +39,7 @@ def test_teachers_failures_and_conditions_are_told(study, results):
 def test_nothing_is_said_of_what_there_is_not(study):
     text = report(study, {})
     assert "not yet run" in text
-    for absent in ("What failed", "Hardware", "Commit", "Training", "In brackets"):
+    for absent in ("What did not finish", "Hardware", "Commit", "Training", "In brackets"):
         assert absent not in text
 
 

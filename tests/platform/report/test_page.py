@@ -191,7 +191,7 @@ def test_hostile_text_is_shown_and_nothing_else(study, make_results, tmp_path):
 def test_of_a_study_without_curves_or_failures_there_is_only_what_there_is(study, make_results, tmp_path):
     results = make_results(study, {("baseline", "ConvNet"): [1.0, 2.0, 3.0]})
     page = Page(render_page(make_report(study, study.seeds, results, tmp_path)))
-    assert "What failed" not in page.text
+    assert "What did not finish" not in page.text
     assert "over epochs" not in page.text
     assert "No command is recorded" in page.text
 

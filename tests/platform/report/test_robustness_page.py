@@ -83,6 +83,21 @@ def test_a_point_that_lacks_a_seed_is_left_out_and_said_to_be(results):
     assert (len(found["VGG11"].points), len(found["ResNet18"].points)) == (9, 10)
 
 
+def test_a_point_with_a_run_that_was_stopped_early_is_left_out_of_every_answer(results):
+    """Its other seeds, too, and the reader is told what that does."""
+    (poor,) = (plan for plan in SWEEP.expand((1,)) if plan.arm == "alpha=1" and plan.cell == ("VGG11",))
+    stopped = RunResult(config=poor.config, outcome="stopped", error="low")
+    text = shown(SWEEP, results | {stopped.run_id: stopped})
+    fewer = {name: each for name, each in results.items() if name != stopped.run_id}
+    note = "VGG11: 1 of them were stopped early for low validation accuracy"
+    assert note in " ".join(text.split())
+    assert note not in " ".join(shown(SWEEP, fewer).split())
+    with_it, without = (surfaces(SWEEP, SEEDS, each) for each in (results | {stopped.run_id: stopped}, fewer))
+    for one, other in zip(with_it, without, strict=True):
+        assert (one.values == other.values).all()
+    assert {each.network: (each.left_out, each.stopped) for each in with_it} == {"ResNet18": (0, 0), "VGG11": (1, 1)}
+
+
 def test_seeds_are_those_of_the_default(results):
     fewer = {name: each for name, each in results.items() if not (each.config.seed == 2 and each.config.kd)}
     assert {each.seeds for each in surfaces(SWEEP, SEEDS, fewer)} == {(0, 1)}

@@ -48,6 +48,27 @@ def test_diverged_failed_blocked_and_missing_runs_are_counted_and_never_averaged
         assert build_table(study, study.seeds, ruined).rows[0].cells[0].accuracy.mean == 81
 
 
+def test_a_cell_with_a_run_that_was_stopped_early_has_no_mean_and_no_gap(study, make_results):
+    """What accuracy has left of its seeds would say too much."""
+    table = build_table(
+        study,
+        study.seeds,
+        make_results(
+            study, {("baseline", "ConvNet"): [80.0, 82.0, 84.0], ("baseline", "ResNet18"): [70.0, "stopped", 74.0]}
+        ),
+    )
+    reference, cell = table.rows[0].cells
+    assert (cell.accuracy, cell.gap) == (None, None)
+    assert cell.counts == states(finished=2, stopped=1)
+    assert reference.accuracy.n == 3
+
+
+def test_runs_that_were_stopped_early_are_told_after_those_that_failed(study, make_results):
+    told = {("baseline", "ConvNet"): ["stopped", 82.0, 84.0], ("baseline", "ResNet18"): [70.0, "failed", 74.0]}
+    found = build_table(study, study.seeds, make_results(study, told)).failures
+    assert [(run.outcome, run.error) for run in found] == [("failed", "it was failed"), ("stopped", "it was stopped")]
+
+
 def test_an_absent_cell_is_not_a_missing_one(study):
     empty = build_table(study, study.seeds, {})
     absent, missing = empty.rows[1].cells

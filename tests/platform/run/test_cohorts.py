@@ -97,6 +97,19 @@ def test_a_failure_in_a_cohort_is_that_runs_alone(study, result):
     assert here.queue.over
 
 
+def test_a_run_that_was_stopped_early_is_over_and_the_next_of_its_cohort_begins(study, result):
+    here, (first, second) = study(*SEEDS[:2]), ids(SEEDS[:2])
+    given(here, "w")
+    here.cohorts.begin("w")
+    here.cohorts.report("w", {"result": result(SEEDS[0], "stopped", error="low").to_dict()})
+    assert here.notes.results == {first: ("stopped", "low")}
+    assert [task.run_id for task in here.queue.in_state("stopped")] == [first]
+    assert [task.run_id for task in here.queue.in_state("running")] == [second]
+    here.cohorts.report("w", {"result": result(SEEDS[1]).to_dict()})
+    assert here.queue.take() == []
+    assert here.queue.over
+
+
 def test_only_the_run_that_a_worker_died_of_counts_it(study, result):
     here, names = study(*SEEDS), ids(SEEDS)
     assert given(here, "w") == names

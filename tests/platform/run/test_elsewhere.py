@@ -11,6 +11,7 @@ from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.storage import SETS, copy_of
 from crossarch.platform.run.data import store
 from crossarch.platform.run.runner import plan_study
+from crossarch.platform.run.stopping import ask, forget, stops_of
 from crossarch.search_spaces.single import single_run
 from crossarch.trainables.data.load import load
 from crossarch.trainables.identity import run_id
@@ -46,6 +47,17 @@ def test_a_third_machine_knows_that_the_weights_are_there(machine, tmp_path):
     three = machine("three")
     assert not (three / "weights").exists()
     assert [task.run_id for task in plan_study(study, (0,), three).tasks] == [run_id(planned.config)]
+
+
+def test_a_worker_on_another_machine_hears_that_its_run_is_to_end_and_nothing_stays(machine):
+    (planned,) = single_run("full", TINY).scaled(0.02).expand()
+    driver, root = machine("one"), machine("two")
+    worker = Workplace(root=root, origin=copy_of(root).origin, stops=stops_of("now"))
+    assert worker.why_stop(planned.config) is None
+    ask(driver, stops_of("now"), run_id(planned.config), "too low")
+    assert worker.why_stop(planned.config) == "too low"
+    forget(driver, "now")
+    assert not copy_of(driver).names("ray/")
 
 
 @pytest.fixture

@@ -67,6 +67,20 @@ def test_what_failed_or_was_blocked_is_tried_again(plan, outcome):
     assert made.done == 0
 
 
+def test_what_was_stopped_early_is_trained_in_full_unless_it_is_to_stay_so(planned, result, tmp_path):
+    results = {each.run_id: each for each in (result(PLAIN, "stopped"), result(TEACHER, "failed"))}
+    cells = [planned(PLAIN), planned(TEACHER)]
+    assert trained(make_plan(cells, results, tmp_path)) == [PLAIN, TEACHER]
+    kept = make_plan(cells, results, tmp_path, keeps_stopped=True)
+    assert trained(kept) == [TEACHER]
+    assert kept.done == 0, "it is no result"
+
+
+def test_a_teacher_that_was_stopped_early_is_trained_in_full_whatever_stays_so(planned, result, tmp_path):
+    results = {run_id(TEACHER): result(TEACHER, "stopped")}
+    assert trained(make_plan([planned(STUDENT)], results, tmp_path, keeps_stopped=True)) == [TEACHER, STUDENT]
+
+
 def test_results_of_other_studies_are_passed_over(plan):
     made = plan([PLAIN], {OTHER: "finished"})
     assert made.results == {}

@@ -6,11 +6,11 @@ import math
 import pytest
 
 from crossarch.platform.run.plan import make_plan
-from crossarch.platform.run.sampling import ROUND, Supply, grown_from, growth_of, supplying
+from crossarch.platform.run.sampling import ROUND, Supply, grown_from, growth_of, score, supplying
 from crossarch.search_spaces.quickstart import QUICKSTART
 from crossarch.search_spaces.robustness import robustness
 from crossarch.trainables.identity import run_id
-from crossarch.trainables.result import RunResult
+from crossarch.trainables.result import Point, RunResult
 
 SEEDS = (0, 1)
 ONE = {"architecture": ("VGG11",)}
@@ -154,6 +154,63 @@ def test_after_a_failure_nothing_more_is_chosen(supply):
     end(made, plan.tasks[-1:], "failed")
     assert made.more() is None
     assert made.heard == []
+
+
+def stopped_at(config, accuracy, share=0.5):
+    """The result of a run that was stopped early."""
+    point = Point(
+        epoch=round(share * config.epochs),
+        train_loss=1.0,
+        learning_rate=0.1,
+        keep_rate=1.0,
+        validation_accuracy=accuracy,
+    )
+    return RunResult(config=config, outcome="stopped", error="low", curve=(point,))
+
+
+@pytest.fixture
+def one_stopped():
+    """The results of the first round, and the same with one run of it stopped early."""
+    plans = list(growth_of(SWEEP, SEEDS).advance({}).expand(SEEDS))
+    results = train(plans, best_at(0.8, 5.0))
+    first = growth_of(SWEEP, SEEDS).advance(results)
+    results |= train(first.expand(SEEDS), best_at(0.8, 5.0))
+    (config,) = (plan.config for plan in first.expand(SEEDS[:1]) if plan.arm == "tpe-02")
+    return results, results | {run_id(config): stopped_at(config, 12.0)}
+
+
+def test_a_point_with_a_run_stopped_early_is_pruned_and_the_next_are_chosen(one_stopped):
+    growth = growth_of(SWEEP, SEEDS)
+    assert len(growth.advance(one_stopped[1]).points) == 1 + 2 * ROUND
+    states = [trial.state.name for trial in growth._search.trials[: 1 + ROUND]]
+    assert states == ["COMPLETE", "COMPLETE", "PRUNED", "COMPLETE", "COMPLETE"]
+
+
+def test_where_it_is_to_be_trained_in_full_the_next_wait_for_that(one_stopped):
+    whole, stopped = one_stopped
+    growth = growth_of(SWEEP, SEEDS, keeps_stopped=False)
+    assert len(growth.advance(stopped).points) == 1 + ROUND
+    assert growth.advance(whole).points == growth_of(SWEEP, SEEDS).advance(whole).points
+
+
+def test_a_score_is_the_last_validation_of_what_was_stopped():
+    config = next(SWEEP.expand((0,))).config
+    finished = RunResult(config=config, outcome="finished", validation_accuracy=90.0)
+    assert score([finished]) == (90.0, None)
+    assert score([finished, stopped_at(config, 30.0)]) == (60.0, 50)
+    assert score([RunResult(config=config, outcome="diverged")]) == (0.0, None)
+
+
+def test_a_run_that_was_stopped_early_ends_no_sampling(tmp_path):
+    growth = growth_of(SWEEP, SEEDS)
+    plan = make_plan(growth.advance({}).expand(SEEDS), {}, tmp_path)
+    made = Supply(growth, plan, SEEDS, tmp_path, keeps_stopped=True)
+    end(made, plan.tasks)
+    first = made.more()
+    points = [task for task in first if task.config.kd]
+    for task in points:
+        made.done(task, stopped_at(task.config, 12.0))
+    assert {task.run_id for task in made.more()} - {task.run_id for task in first}
 
 
 class Given:

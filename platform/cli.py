@@ -126,12 +126,9 @@ def run(
             raise BadInputError(f"study = {name!r} is given twice")
     if dry_run:
         from crossarch.platform.run.forecast import render_forecasts
-        from crossarch.platform.run.runner import plan_study
+        from crossarch.platform.run.runner import plans_of
 
-        plans = [
-            (each, plan_study(each, numbers, root, keeps_stopped=stop_early is not None)) for each, numbers in chosen
-        ]
-        console().print(render_forecasts(plans, root))
+        console().print(render_forecasts(plans_of(chosen, site), root))
         return
     raise typer.Exit(_train(chosen, site))
 

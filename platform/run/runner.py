@@ -109,6 +109,13 @@ def plan_study(study: Study, seeds: tuple[int, ...], root: Path, *, keeps_stoppe
     )
 
 
+def plans_of(chosen: Sequence[Chosen], site: Site) -> list[tuple[Study, Plan]]:
+    """What `run_studies` would train now. Raises BadInputError as it does."""
+    check_sweeps(site, [study for study, _ in chosen])
+    keeps_stopped = site.stop_early is not None
+    return [(study, plan_study(study, seeds, site.root, keeps_stopped=keeps_stopped)) for study, seeds in chosen]
+
+
 def outcomes(plan: Plan, results: dict[str, RunResult]) -> Counter[str]:
     """How many members ended how; those without a result are `missing`."""
     return Counter(results[m.run_id].outcome if m.run_id in results else "missing" for m in plan.members)

@@ -38,6 +38,10 @@ def test_the_smoke_form_on_a_set_of_the_papers_needs_no_store(crossarch, tmp_pat
         (("robustness", "--smoke", "--stop-early", "nan"), "stop_early = nan is outside (0, 1)"),
         (("robustness", "--smoke", "--stop-early", "soon"), "'soon' is not a number"),
         (("quickstart", "--smoke", "--stop-early", "0.5"), "stop_early = 0.5 is for sweeps, as robustness is, not for"),
+        (
+            ("quickstart", "--smoke", "--stop-early", "0.5", "--dry-run"),
+            "stop_early = 0.5 is for sweeps, as robustness is, not for",
+        ),
     ],
 )
 def test_a_share_that_is_none_or_for_no_sweep_is_refused_before_anything_is_done(

@@ -70,13 +70,13 @@ def scores(found: Sequence[Surface]) -> Sheet:
             "Default in %; drops in points below it, over all other points; in brackets intervals of 95 % over seeds.",
             "A worst drop is a maximum of noisy means, and so a little too large.",
             *(
-                f"{each.network}: {each.left_out} points without all results are left out."
+                f"{each.network}: points left out, as they lack a result: {each.left_out}."
                 for each in found
                 if each.left_out
             ),
             *(
-                f"{each.network}: {each.stopped} of them were stopped early for low validation accuracy, so that what "
-                "is said here of the rest flatters the method."
+                f"{each.network}: points stopped early for low validation accuracy: {each.stopped}, so that what is "
+                "said here of the rest flatters the method."
                 for each in found
                 if each.stopped
             ),

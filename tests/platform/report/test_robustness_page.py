@@ -78,7 +78,7 @@ def test_the_files_have_the_numbers(written):
 def test_a_point_that_lacks_a_seed_is_left_out_and_said_to_be(results):
     lost = next(run_id(plan.config) for plan in SWEEP.expand((1,)) if plan.arm == "alpha=1" and plan.cell == ("VGG11",))
     fewer = {name: each for name, each in results.items() if name != lost}
-    assert "VGG11: 1 points without all results are left out." in shown(SWEEP, fewer)
+    assert "VGG11: points left out, as they lack a result: 1." in shown(SWEEP, fewer)
     found = {each.network: each for each in surfaces(SWEEP, SEEDS, fewer)}
     assert (len(found["VGG11"].points), len(found["ResNet18"].points)) == (9, 10)
 
@@ -89,7 +89,7 @@ def test_a_point_with_a_run_that_was_stopped_early_is_left_out_of_every_answer(r
     stopped = RunResult(config=poor.config, outcome="stopped", error="low")
     text = shown(SWEEP, results | {stopped.run_id: stopped})
     fewer = {name: each for name, each in results.items() if name != stopped.run_id}
-    note = "VGG11: 1 of them were stopped early for low validation accuracy"
+    note = "VGG11: points stopped early for low validation accuracy: 1, so"
     assert note in " ".join(text.split())
     assert note not in " ".join(shown(SWEEP, fewer).split())
     with_it, without = (surfaces(SWEEP, SEEDS, each) for each in (results | {stopped.run_id: stopped}, fewer))

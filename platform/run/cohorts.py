@@ -141,13 +141,7 @@ class Cohorts:
     def _end(self, cohort: Cohort, result: RunResult) -> None:
         task = self._leave(cohort)
         self._tell(task, result)
-        freed = self.queue.finish(
-            task.run_id,
-            can_teach=result.outcome == "finished",
-            failed=not result.is_result,
-            stopped=result.outcome == "stopped",
-        )
-        for student in freed:
+        for student in self.queue.finish(task.run_id, result.outcome):
             outcome = result.outcome if student.teacher_id == task.run_id else "was blocked"
             self._tell(student, blocked(student.config, student.teacher_id or "", outcome))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from crossarch.platform.run.plan import Task
+from crossarch.trainables.result import Outcome
 
 State = Literal["waiting", "ready", "running", "done", "failed", "blocked", "stopped"]
 """`ready`: nothing is lacking, though a worker may have been given it and have others to train first."""
@@ -90,13 +91,13 @@ class ReadyQueue:
         self._states[identity] = "ready"
         self._taken.discard(identity)
 
-    def finish(self, identity: str, *, can_teach: bool, failed: bool = False, stopped: bool = False) -> list[Task]:
+    def finish(self, identity: str, outcome: Outcome) -> list[Task]:
         """Marks a task that was taken as over and releases or blocks its students; the newly blocked are returned."""
-        self._states[identity] = "stopped" if stopped else "failed" if failed else "done"
-        if not can_teach:
-            self._unfit.add(identity)
+        ends: dict[Outcome, State] = {"failed": "failed", "blocked": "failed", "stopped": "stopped"}
+        self._states[identity] = ends.get(outcome, "done")
+        unfit = set() if outcome == "finished" else {identity}
+        self._unfit |= unfit
         blocked: list[Task] = []
-        unfit = {identity} if not can_teach else set()
         for task in self._tasks.values():  # a teacher comes before its students, so one pass reaches everyone
             if self._states[task.run_id] != "waiting":
                 continue

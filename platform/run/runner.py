@@ -69,9 +69,7 @@ class Part:
         self.growth: Growth | None = growth_of(study, seeds, keeps_stopped=keeps_stopped)
         self.study = self.growth.advance(ledger.read()) if self.growth else study
         self.plan = plan_study(self.study, seeds, root, keeps_stopped=keeps_stopped)
-        self.supply: Supply | None = None
-        if self.growth and self.plan.tasks:
-            self.supply = Supply(self.growth, self.plan, seeds, root, keeps_stopped=keeps_stopped)
+        self.supply = Supply(self.growth, self.plan, seeds, root) if self.growth and self.plan.tasks else None
 
     @property
     def claims(self) -> list[str]:

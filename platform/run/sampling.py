@@ -72,7 +72,7 @@ class Growth:
 
     def __init__(self, sweep: Sweep, sampler: Sampler, seeds: tuple[int, ...], *, keeps_stopped: bool = True) -> None:
         """`keeps_stopped`: whether runs that were stopped early stay so, rather than being trained in full."""
-        self._keeps_stopped = keeps_stopped
+        self.keeps_stopped = keeps_stopped
         self.sweep = sweep
         """With all points chosen so far."""
         self._sampler, self._seeds = sampler, seeds
@@ -114,7 +114,7 @@ class Growth:
 
     def is_over(self, result: RunResult) -> bool:
         """Whether the run will not be trained again."""
-        return result.is_result or (self._keeps_stopped and result.outcome == "stopped")
+        return result.is_result or (self.keeps_stopped and result.outcome == "stopped")
 
     @property
     def is_complete(self) -> bool:
@@ -125,11 +125,8 @@ class Growth:
 class Supply:
     """Gives a queue the tasks of points as they are chosen, and hears of results as a listener does."""
 
-    def __init__(
-        self, growth: Growth, plan: Plan, seeds: tuple[int, ...], root: Path, *, keeps_stopped: bool = False
-    ) -> None:
-        """`plan` is that of the growth's points so far, `keeps_stopped` as there."""
-        self._keeps_stopped = keeps_stopped
+    def __init__(self, growth: Growth, plan: Plan, seeds: tuple[int, ...], root: Path) -> None:
+        """`plan` is that of the growth's points so far."""
         self._growth, self._seeds, self._root = growth, seeds, root
         self.told: Callable[[tuple[Member, ...]], None] = lambda members: None
         """Hears of all members whenever there are more."""
@@ -148,7 +145,7 @@ class Supply:
                 self._root / "weights",
                 elsewhere=there,
                 study=sweep.name,
-                keeps_stopped=self._keeps_stopped,
+                keeps_stopped=self._growth.keeps_stopped,
             )
             self.told(plan.members)
             return list(plan.tasks)

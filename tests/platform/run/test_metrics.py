@@ -57,7 +57,7 @@ def test_runs_are_counted_by_state(told, queue, result):
     listener.running(teacher)
     assert states(told) == {"waiting": 1, "ready": 1, "running": 1}
     assert teacher.run_id == run_id(TEACHER)
-    queue.finish(teacher.run_id, can_teach=True)
+    queue.finish(teacher.run_id, "finished")
     listener.done(teacher, result(TEACHER, training_seconds=2.0, device_seconds=3.0))
     assert states(told) == {"ready": 2, "done": 1}
 
@@ -67,7 +67,7 @@ def test_each_study_counts_the_runs_that_are_trained_for_it(told, planned, resul
     queue = ReadyQueue(merged(plans).tasks)
     listener = MetricsListener(queue)
     (task,) = queue.take()
-    queue.finish(task.run_id, can_teach=True)
+    queue.finish(task.run_id, "finished")
     listener.done(task, result(PLAIN, device_seconds=2.0))
     assert (states(told), states(told, "t")) == ({"done": 1}, {"waiting": 1, "ready": 1})
     assert ("crossarch_runs_ended_total", "s", "finished") in told

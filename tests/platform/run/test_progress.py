@@ -59,15 +59,15 @@ def test_the_time_left_is_that_of_all_that_runs_or_waits(queue):
     assert left.seconds(queue) == whole
     (teacher,) = queue.take()
     assert left.seconds(queue) == whole, "what runs has all before it until it reports"
-    queue.finish(teacher.run_id, can_teach=True)
+    queue.finish(teacher.run_id, "finished")
     assert left.seconds(queue) == whole - step_count(TEACHER)
 
 
 def test_nothing_is_left_of_what_is_over_or_blocked(queue):
     left = TimeLeft({CONVNET: 1.0, RESNET: 1.0}, slots=1)
-    queue.finish(queue.take()[0].run_id, can_teach=False, failed=True)
+    queue.finish(queue.take()[0].run_id, "failed")
     assert left.seconds(queue) == step_count(PLAIN)
-    queue.finish(queue.take()[0].run_id, can_teach=False, failed=True)
+    queue.finish(queue.take()[0].run_id, "failed")
     assert left.seconds(queue) == 0
 
 
@@ -115,7 +115,7 @@ def test_a_line_for_each_run_and_none_of_it_is_markup(shown, by_config, queue, r
         progress.running(teacher)
         progress.point(teacher, point(1))
         progress.point(teacher, point(2))
-        queue.finish(teacher.run_id, can_teach=False, failed=True)
+        queue.finish(teacher.run_id, "failed")
         progress.done(teacher, result(TEACHER, "failed", error=error))
         progress.done(by_config[STUDENT], result(STUDENT, "blocked", error="its teacher failed"))
         progress.done(by_config[PLAIN], result(PLAIN, test_accuracy=87.654, device_seconds=61.0))
@@ -159,7 +159,7 @@ def test_the_state_counts_what_runs_waits_and_failed(queue):
     assert state_of(queue, None) == "0 running, 2 ready, 1 waiting for a teacher", "taken, but not begun"
     queue.begin(teacher.run_id)
     assert state_of(queue, None) == "1 running, 1 ready, 1 waiting for a teacher"
-    queue.finish(teacher.run_id, can_teach=False, failed=True)
+    queue.finish(teacher.run_id, "failed")
     assert state_of(queue, (93.14, "full")) == "0 running, 1 ready, 1 failed, 1 blocked; best so far 93.1 % (full)"
 
 

@@ -23,8 +23,7 @@ def take_all(queue):
 
 def finish(queue, name, outcome="finished"):
     """Ends a running task as `Events` would; the names of those blocked by it."""
-    failed = outcome in ("failed", "blocked")
-    return names(queue.finish(name, can_teach=outcome == "finished", failed=failed))
+    return names(queue.finish(name, outcome))
 
 
 def work(queue, slots, pick):

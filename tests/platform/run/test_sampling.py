@@ -204,7 +204,7 @@ def test_a_score_is_the_last_validation_of_what_was_stopped():
 def test_a_run_that_was_stopped_early_ends_no_sampling(tmp_path):
     growth = growth_of(SWEEP, SEEDS)
     plan = make_plan(growth.advance({}).expand(SEEDS), {}, tmp_path)
-    made = Supply(growth, plan, SEEDS, tmp_path, keeps_stopped=True)
+    made = Supply(growth, plan, SEEDS, tmp_path)
     end(made, plan.tasks)
     first = made.more()
     points = [task for task in first if task.config.kd]

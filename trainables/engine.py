@@ -19,18 +19,18 @@ from torch import Tensor, nn
 from crossarch.trainables import loop
 from crossarch.trainables.checkpoint import Progress
 from crossarch.trainables.config import RunConfig
+from crossarch.trainables.cpu.memory import keep_memory
+from crossarch.trainables.cpu.rectified_pool import use_rectified_pool
+from crossarch.trainables.cpu.winograd import use_winograd
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.evaluate import BATCH
 from crossarch.trainables.loop import Epoch, Work, is_reported, reference
-from crossarch.trainables.memory import keep_memory
 from crossarch.trainables.methods.augmentation import Drawn, apply_to_all, draw
 from crossarch.trainables.methods.distillation_loss import distillation_loss
 from crossarch.trainables.methods.drop_path import draw_mask, drops, set_keep_rate
 from crossarch.trainables.methods.keep_rate import keep_rate
 from crossarch.trainables.methods.learning_rate import learning_rate
 from crossarch.trainables.methods.optimizer import set_learning_rate, take_step
-from crossarch.trainables.rectified_pool import use_rectified_pool
-from crossarch.trainables.winograd import use_winograd
 
 AHEAD = 640
 """Images that are made ahead of the steps, about: 64 steps of 10."""

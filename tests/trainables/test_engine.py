@@ -11,9 +11,10 @@ from settings import EPOCHS, MIDDLE, PLAIN, SETTINGS, STUDENT, make
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from crossarch.trainables import engine, loop, winograd
+from crossarch.trainables import engine, loop
 from crossarch.trainables.checkpoint import Checkpoints, Progress
 from crossarch.trainables.config import RunConfig
+from crossarch.trainables.cpu import winograd
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.engine import train

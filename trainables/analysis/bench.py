@@ -24,11 +24,11 @@ from crossarch.trainables.analysis.turns import in_turns, ratios, synchronize
 from crossarch.trainables.batch import Parser, find_device
 from crossarch.trainables.checkpoint import Progress
 from crossarch.trainables.config import RunConfig
+from crossarch.trainables.cpu.memory import keep_memory, return_memory
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.engine import AHEAD, autocast, drawn_steps, prepared_steps, speed_up, take
 from crossarch.trainables.environment import describe
 from crossarch.trainables.loop import Work, reference, step
-from crossarch.trainables.memory import keep_memory, return_memory
 from crossarch.trainables.methods.drop_path import set_keep_rate
 from crossarch.trainables.methods.keep_rate import keep_rate
 from crossarch.trainables.methods.learning_rate import learning_rate

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor, nn
 
-from crossarch.trainables import winograd
-from crossarch.trainables.winograd import WinogradConv2d, convolve, use_winograd
+from crossarch.trainables.cpu import winograd
+from crossarch.trainables.cpu.winograd import WinogradConv2d, convolve, use_winograd
 
 SHAPES = [(1, 1, 1, 4, 4), (2, 5, 7, 8, 8), (3, 4, 2, 4, 12), (5, 3, 6, 16, 8)]
 """Images, channels in and out, height and width."""

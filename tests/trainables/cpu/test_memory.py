@@ -8,7 +8,7 @@ import pytest
 
 FAULTS = """
 import resource
-from crossarch.trainables.memory import keep_memory, return_memory
+from crossarch.trainables.cpu.memory import keep_memory, return_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor, nn
 
-from crossarch.trainables.rectified_pool import RectifiedPool, rectified_pool, use_rectified_pool
+from crossarch.trainables.cpu.rectified_pool import RectifiedPool, rectified_pool, use_rectified_pool
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

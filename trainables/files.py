@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and where a user's cache lies."""
 
 import os
 import uuid
@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".partial"
+
+
+def cache_folder() -> Path:
+    """The user's folder for what can be made again: `crossarch` below XDG_CACHE_HOME, or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossarch"
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

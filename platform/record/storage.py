@@ -5,12 +5,11 @@ no truth, and can be deleted while nothing runs.
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 from crossarch.platform.record.origin import is_uri, open_files, parse
 from crossarch.platform.validation import BadInputError
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import cache_folder, write_atomically
 from crossarch.trainables.working_copy import WorkingCopy
 
 ORIGIN = "origin"
@@ -39,14 +38,14 @@ def working_copy(uri: str) -> WorkingCopy:
 
     It lies below XDG_CACHE_HOME, or ~/.cache. Raises BadInputError where it cannot be written.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = cache / "crossarch" / hashlib.sha256(uri.encode()).hexdigest()[:16]
+    cache = cache_folder()
+    root = cache / hashlib.sha256(uri.encode()).hexdigest()[:16]
     mark = root / ORIGIN
     try:
         if not mark.exists():
             write_atomically(mark, lambda path: _write(path, uri))
     except OSError as error:
-        raise BadInputError(f"XDG_CACHE_HOME = {str(cache)!r} cannot be written to: {error.strerror}") from error
+        raise BadInputError(f"XDG_CACHE_HOME = {str(cache.parent)!r} cannot be written to: {error.strerror}") from error
     return WorkingCopy(root.resolve(), open_files(uri))
 
 

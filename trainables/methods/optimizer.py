@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from crossarch.trainables.config import OptimizerConfig
+from crossarch.trainables.cpu import native
 
 BLOCK = 2**15
 """Numbers of a block: parameters, gradients, momenta and updates stay in a processor core's cache."""
@@ -33,7 +34,7 @@ def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
 
 
 def take_step(optimizer: Optimizer) -> None:
-    """`optimizer.step()`; on a CPU Lion goes through large tensors block by block, to the same bits."""
+    """`optimizer.step()`; on a CPU Lion goes by a kernel, or through large tensors block by block, to the same bits."""
     if not isinstance(optimizer, Lion) or optimizer.param_groups[0]["params"][0].device.type != "cpu":
         optimizer.step()
         return
@@ -47,6 +48,8 @@ def take_step(optimizer: Optimizer) -> None:
                 if not state:
                     state["exp_avg"] = torch.zeros_like(parameter)
                 tensors = (parameter, parameter.grad, state["exp_avg"])
+                if native_lion_(tensors, group):
+                    continue
                 if parameter.numel() > BLOCK and alike(tensors):
                     for weights, gradients, momenta in zip(*map(in_blocks, tensors), strict=True):
                         lion_([weights], [gradients], [momenta], group)
@@ -55,6 +58,17 @@ def take_step(optimizer: Optimizer) -> None:
             if whole:
                 parameters, slopes, averages = ([each[place] for each in whole] for place in range(3))
                 lion_(parameters, slopes, averages, group)
+
+
+def native_lion_(tensors: tuple[Tensor, Tensor, Tensor], group: Mapping[str, Any]) -> bool:
+    """Takes `lion_`'s step on a parameter, its gradient and its momentum by the kernel; False where that cannot be."""
+    kernel = native.kernel("lion", *tensors) if alike(tensors) else None
+    if kernel is None:
+        return False
+    rate, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
+    kept = 1.0 - rate * decay if decay > 0 else 1.0
+    kernel(*(each.data_ptr() for each in tensors), tensors[0].numel(), kept, rate, 1.0 - beta1, 1.0 - beta2)
+    return True
 
 
 def lion_(parameters: list[Tensor], gradients: list[Tensor], momenta: list[Tensor], group: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ TUNING = ("-march=native", "-mcpu=native")
 SECONDS = 120
 """After which a compiler is stopped."""
 
-KERNELS = {"lion": "pppndddd"}
+KERNELS = {"lion": "pppndddd", "winograd_forward": "ppppnnnnn", "winograd_backward": "pppppnnnnnn"}
 """Each kernel's arguments: p a tensor's memory, n a whole number, d a double. It has a form `_float` and one `_double`.
 
 All return nothing."""

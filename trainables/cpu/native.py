@@ -31,7 +31,13 @@ TUNING = ("-march=native", "-mcpu=native")
 SECONDS = 120
 """After which a compiler is stopped."""
 
-KERNELS = {"lion": "pppndddd", "winograd_forward": "ppppnnnnn", "winograd_backward": "pppppnnnnnn"}
+KERNELS = {
+    "lion": "pppndddd",
+    "norm_forward": "ppppppppnnnnndd",
+    "norm_backward": "pppppppppnnnnn",
+    "winograd_forward": "ppppnnnnn",
+    "winograd_backward": "pppppnnnnnn",
+}
 """Each kernel's arguments: p a tensor's memory, n a whole number, d a double. It has a form `_float` and one `_double`.
 
 All return nothing."""
@@ -50,10 +56,15 @@ def kernel(name: str, *tensors: Tensor) -> Callable[..., None] | None:
     kind = tensors[0].dtype
     if kind not in _TYPES or torch.get_num_threads() != 1:
         return None
-    if any(each.dtype != kind or each.device.type != "cpu" or type(each) not in _PLAIN for each in tensors):
+    if not all(each.dtype == kind and each.is_cpu and type(each) in _PLAIN for each in tensors):
         return None
     loaded = library()
     return None if loaded is None else getattr(loaded, f"{name}_{_TYPES[kind]}")
+
+
+def pointers(*tensors: Tensor | None) -> list[int | None]:
+    """Where each tensor's memory begins; None for what is not there."""
+    return [None if each is None else each.data_ptr() for each in tensors]
 
 
 @functools.cache

@@ -85,7 +85,7 @@ class _Convolution(torch.autograd.Function):
         kernel, size = _kernel("winograd_forward", images, taps), block_size(images)
         blocks = [images.new_empty(tiles_size(own)) for own in images.split(size)]
         for own, tiles, target in zip(images.split(size), blocks, result.split(size), strict=True):
-            kernel(*addresses(own, taps, tiles, target), *own.shape, len(taps))
+            kernel(*native.pointers(own, taps, tiles, target), *own.shape, len(taps))
         context.save_for_backward(taps, *blocks)
         context.block_size = size
         return result.permute(0, 3, 1, 2)
@@ -102,7 +102,7 @@ class _Convolution(torch.autograd.Function):
         for place, (own, tiles) in enumerate(zip(slope.split(context.block_size), blocks, strict=True)):
             target = None if of_images is None else of_images[place * context.block_size :]
             sizes = (*own.shape[:3], taps.shape[3], len(taps))
-            kernel(*addresses(own, taps, tiles, target, of_taps), *sizes, place > 0)
+            kernel(*native.pointers(own, taps, tiles, target, of_taps), *sizes, place > 0)
         return (
             None if of_images is None else of_images.permute(0, 3, 1, 2),
             None if of_taps is None else of_taps.permute(0, 3, 1, 2),
@@ -118,11 +118,6 @@ def _kernel(name: str, *tensors: Tensor) -> Callable[..., None]:
 def channels_last(tensor: Tensor) -> Tensor:
     """(N, H, W, C) of (N, C, H, W), without gaps."""
     return tensor.permute(0, 2, 3, 1).contiguous()
-
-
-def addresses(*tensors: Tensor | None) -> list[int | None]:
-    """Where they lie."""
-    return [None if each is None else each.data_ptr() for each in tensors]
 
 
 def tiles_size(images: Tensor) -> int:

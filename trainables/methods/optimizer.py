@@ -67,7 +67,7 @@ def native_lion_(tensors: tuple[Tensor, Tensor, Tensor], group: Mapping[str, Any
         return False
     rate, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
     kept = 1.0 - rate * decay if decay > 0 else 1.0
-    kernel(*(each.data_ptr() for each in tensors), tensors[0].numel(), kept, rate, 1.0 - beta1, 1.0 - beta2)
+    kernel(*native.pointers(*tensors), tensors[0].numel(), kept, rate, 1.0 - beta1, 1.0 - beta2)
     return True
 
 

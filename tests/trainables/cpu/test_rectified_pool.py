@@ -11,7 +11,7 @@ from crossarch.trainables.cpu.rectified_pool import RectifiedPool, rectified_poo
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("shape", [(1, 1, 2, 2), (3, 5, 4, 6), (2, 16, 8, 8)])
+@pytest.mark.parametrize("shape", [(1, 1, 2, 2), (3, 5, 4, 6), (2, 16, 8, 8), (2, 3, 7, 4), (2, 3, 4, 7)])
 def test_values_and_gradient_are_those_of_the_two(shape: tuple[int, ...], layout: torch.memory_format) -> None:
     torch.manual_seed(0)
     images = torch.randn(shape).contiguous(memory_format=layout).requires_grad_()

@@ -14,7 +14,8 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from crossarch.trainables import engine, loop
 from crossarch.trainables.checkpoint import Checkpoints, Progress
 from crossarch.trainables.config import RunConfig
-from crossarch.trainables.cpu import winograd
+from crossarch.trainables.cpu import native, winograd
+from crossarch.trainables.cpu.norm_relu_pool import NormReluPool
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.engine import train
@@ -161,6 +162,30 @@ def test_wide_convolutions_of_the_fast_engine_go_by_winograd(name: str, taken: i
     model = train(config, few).model
 
     assert sum(isinstance(module, winograd.WinogradConv2d) for module in model.modules()) == taken
+
+
+@pytest.mark.parametrize(("name", "taken"), [("reference", 0), ("fast", 3), ("fast_bfloat16", 0)])
+def test_norms_of_the_fast_engine_are_one_with_relu_and_pooling(name: str, taken: int, few: Images) -> None:
+    model = train(PLAIN.replace({"engine": name, "epochs": 10}), few).model
+
+    assert sum(isinstance(module, NormReluPool) for module in model.modules()) == taken
+
+
+@pytest.mark.parametrize("config", [PLAIN, STUDENT], ids=["convnet", "resnet18"])
+def test_runs_by_native_kernels_are_the_others_in_double_precision(
+    config: RunConfig, few: Images, teacher_of: TeacherOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if native.library() is None:
+        pytest.skip("no native kernels on this machine")
+    runs = [train(doubled(config, "fast"), few, teacher=double_teacher(config, teacher_of))]
+    monkeypatch.setattr(native, "library", lambda: None)
+    runs.append(train(doubled(config, "fast"), few, teacher=double_teacher(config, teacher_of)))
+
+    values, others = (run.model.state_dict() for run in runs)
+    still = {name for name, value in runs[0].model.named_parameters() if not learns(runs[0], value)}
+    assert any(not torch.equal(values[name], others[name]) for name in values)
+    for name in values.keys() - still:
+        torch.testing.assert_close(values[name], others[name], rtol=1e-6, atol=1e-7)
 
 
 def test_bfloat16_computes_otherwise_and_keeps_weights_in_single_precision(few: Images) -> None:

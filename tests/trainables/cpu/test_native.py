@@ -28,6 +28,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache/crossarch/native"
 
 
+def homeless() -> Path:
+    raise RuntimeError("no home")
+
+
 def library() -> ctypes.CDLL | None:
     """As a new process has it."""
     return native.library.__wrapped__()
@@ -135,6 +139,16 @@ def test_a_folder_of_another_user_is_refused(
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     assert library() is None
+
+
+@needs_compiler
+def test_a_user_without_a_home_is_no_error(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert library() is None
+    assert "no home" in caplog.text
 
 
 @needs_compiler

@@ -1,7 +1,6 @@
 """The fast engine: the reference loop's run, by the same draws."""
 
 import dataclasses
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +28,6 @@ from crossarch.trainables.result import Point
 TeacherOf = Callable[[RunConfig], nn.Module | None]
 Same = Callable[[Progress, Progress], None]
 
-every_setting = pytest.mark.parametrize("config", SETTINGS.values(), ids=SETTINGS.keys())
-
 
 def doubled(config: RunConfig, name: str) -> RunConfig:
     """The run in double precision by that engine.
@@ -56,7 +53,7 @@ def double_teacher(config: RunConfig, teacher_of: TeacherOf) -> nn.Module | None
 
 @pytest.fixture
 def winograd_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However narrow a network and small a batch, so that these runs go by it, too."""
+    """However narrow a network and small a batch, as far as there is a kernel for it."""
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 1)
     monkeypatch.setattr(winograd, "FEWEST_TILES", 1)
 
@@ -68,7 +65,14 @@ def winograd_where_no_gradient_is_0(config: RunConfig, request: pytest.FixtureRe
         request.getfixturevalue("winograd_everywhere")
 
 
-@every_setting
+WIDE = {
+    "convnet, wide": PLAIN.replace({"model.width": 1 / 4}),
+    "vgg11, wide": make("vgg11", "batch", "full").replace({"model.width": 1 / 2}),
+}
+"""Runs whose convolutions go by Winograd where they may be narrow."""
+
+
+@pytest.mark.parametrize("config", [*SETTINGS.values(), *WIDE.values()], ids=[*SETTINGS, *WIDE])
 @pytest.mark.usefixtures("winograd_where_no_gradient_is_0")
 def test_whole_runs_are_the_reference_s_in_double_precision(
     config: RunConfig, few: Images, teacher_of: TeacherOf
@@ -111,8 +115,10 @@ class Interrupted(BaseException):
 
 
 @pytest.mark.usefixtures("winograd_everywhere")
-@pytest.mark.parametrize("name", ["fast", "fast_bfloat16"])
-@pytest.mark.parametrize("config", [PLAIN, STUDENT, make("vgg11", "group", "full")], ids=["convnet", "resnet18", "vgg"])
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [*((config, "fast") for config in (*WIDE.values(), STUDENT)), (PLAIN, "fast_bfloat16"), (STUDENT, "fast_bfloat16")],
+)
 def test_a_resumed_run_ends_in_the_same_bits(
     config: RunConfig, name: str, few: Images, teacher_of: TeacherOf, assert_same: Same, tmp_path: Path
 ) -> None:
@@ -133,8 +139,6 @@ def test_a_resumed_run_ends_in_the_same_bits(
 @pytest.mark.usefixtures("winograd_everywhere")
 def test_a_step_never_waits_for_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fake tensors have no values: whoever asks for one fails. The choice of operations is drawn on the CPU."""
-    monkeypatch.setattr(winograd, "_kept", threading.local())
-    monkeypatch.setattr(winograd, "_both_sides", winograd._both_sides.__wrapped__)
     config = STUDENT.replace({"engine": "fast", "augmentation.folds": 6})
     monkeypatch.setattr(engine, "draw", lambda images, folds, pool: [(name, POOL[name].draw(images)) for name in pool])
     with FakeTensorMode():
@@ -171,7 +175,8 @@ def test_norms_of_the_fast_engine_are_one_with_relu_and_pooling(name: str, taken
     assert sum(isinstance(module, NormReluPool) for module in model.modules()) == taken
 
 
-@pytest.mark.parametrize("config", [PLAIN, STUDENT], ids=["convnet", "resnet18"])
+@pytest.mark.parametrize("config", [*WIDE.values(), STUDENT], ids=[*WIDE, "resnet18"])
+@pytest.mark.usefixtures("winograd_everywhere")
 def test_runs_by_native_kernels_are_the_others_in_double_precision(
     config: RunConfig, few: Images, teacher_of: TeacherOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from crossarch.platform.options import (
     DataRoot,
     Design,
     Distilled,
+    Engine,
     GpusPerRun,
     GrowsTo,
     Labels,
@@ -96,6 +97,7 @@ def run(
     studies: StudyNames,
     smoke: Smoke = False,
     budget: Budget = 1.0,
+    engine: Engine = None,
     seeds: Seeds = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
@@ -119,7 +121,7 @@ def run(
     demand = make_demand(gpus_per_run, resources, labels)
     site = make_site(root, tracking, address, data_root, demand, grows_to, cohort, stop_early)
     forms = [form_of(name, design, configs, vary, distilled) for name in studies]
-    chosen = [_choose(form, smoke, budget, seeds, root, only) for form in forms]
+    chosen = [_choose(form, smoke, budget, seeds, root, only, engine) for form in forms]
     names = [each.name for each, _ in chosen]
     for name in names:
         if names.count(name) > 1:
@@ -134,12 +136,18 @@ def run(
 
 
 def _choose(
-    name: str, smoke: bool, budget: float, seeds: int | None, root: Path, only: list[str] | None
+    name: str,
+    smoke: bool,
+    budget: float,
+    seeds: int | None,
+    root: Path,
+    only: list[str] | None,
+    engine: str | None,
 ) -> "tuple[Study, tuple[int, ...]]":
     """The study with the points that its sampler has chosen so far, if it has one, and the seeds."""
     from crossarch.platform.run.sampling import grown_from
 
-    chosen = find_study(name, smoke, budget, root, only)
+    chosen = find_study(name, smoke, budget, root, only, engine)
     numbers = choose_seeds(chosen, seeds)
     return grown_from(chosen, numbers, root), numbers
 
@@ -200,6 +208,7 @@ def status(
     study: StudyName,
     smoke: Smoke = False,
     budget: Budget = 1.0,
+    engine: Engine = None,
     seeds: Seeds = None,
     storage: Storage = DEFAULT_STORAGE,
     only: Only = None,
@@ -213,7 +222,8 @@ def status(
     from crossarch.platform.report.tables import build_table
     from crossarch.platform.report.terminal import render_status
 
-    chosen, numbers = _choose(form_of(study, design, configs, vary, distilled), smoke, budget, seeds, storage, only)
+    form = form_of(study, design, configs, vary, distilled)
+    chosen, numbers = _choose(form, smoke, budget, seeds, storage, only, engine)
     table = build_table(chosen, numbers, Ledger(storage).read())
     terminal = console()
     terminal.print(render_status(table))
@@ -226,6 +236,7 @@ def report(
     study: StudyName,
     smoke: Smoke = False,
     budget: Budget = 1.0,
+    engine: Engine = None,
     seeds: Seeds = None,
     storage: Storage = DEFAULT_STORAGE,
     only: Only = None,
@@ -243,7 +254,8 @@ def report(
     from crossarch.platform.report.robustness.sheets import answers_of
     from crossarch.platform.report.tables import build_table
 
-    chosen, numbers = _choose(form_of(study, design, configs, vary, distilled), smoke, budget, seeds, storage, only)
+    form = form_of(study, design, configs, vary, distilled)
+    chosen, numbers = _choose(form, smoke, budget, seeds, storage, only, engine)
     results = Ledger(storage).read()
     table = build_table(chosen, numbers, results)
     if table.counts["missing"] + table.counts["unavailable"] == len(table.runs):

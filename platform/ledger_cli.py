@@ -8,6 +8,7 @@ import typer
 from crossarch.platform.options import (
     DEFAULT_STORAGE,
     Budget,
+    Engine,
     Only,
     Seeds,
     Smoke,
@@ -29,6 +30,7 @@ def export_runs(
     file: Annotated[Path, typer.Argument(help="JSON file to write.")],
     smoke: Smoke = False,
     budget: Budget = 1.0,
+    engine: Engine = None,
     seeds: Seeds = None,
     storage: Storage = DEFAULT_STORAGE,
     only: Only = None,
@@ -38,7 +40,7 @@ def export_runs(
     from crossarch.platform.run.runner import plan_study
     from crossarch.search_spaces.distillations import command
 
-    chosen = find_study(study, smoke, budget, storage, only)
+    chosen = find_study(study, smoke, budget, storage, only, engine)
     check_file(file)
     for name, config in chosen.to_distil().items():
         raise BadInputError(f"data.distilled = {name!r} is not distilled yet: `{command(config, name)}` first")

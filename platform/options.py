@@ -49,6 +49,10 @@ Budget = Annotated[
     float,
     typer.Option(parser=number, metavar="NUMBER", help="Factor on every epoch constant; schedules keep their shape."),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(metavar="reference|fast|fast_bfloat16", help="The training loop of every run, teachers' too."),
+]
 Seeds = Annotated[
     int | None,
     typer.Option(parser=whole_number, metavar="NUMBER", help="How many seeds, instead of the study's own number."),
@@ -148,7 +152,12 @@ def form_of(name: str, design: str | None, configs: int | None, vary: str | None
 
 
 def find_study(
-    name: str, smoke: bool, budget: float, storage: Path | None = None, only: Sequence[str] | None = None
+    name: str,
+    smoke: bool,
+    budget: float,
+    storage: Path | None = None,
+    only: Sequence[str] | None = None,
+    engine: str | None = None,
 ) -> "Study":
     """The study that the options name, its distilled sets looked up below `storage`, if given.
 
@@ -157,7 +166,8 @@ def find_study(
     from crossarch.platform.run.data import bound
 
     with refusing():
-        study = declared(name).scaled(budget)
+        study = declared(name)
+        study = (study.trained_by(engine) if engine else study).scaled(budget)
         study = dataclasses.replace(study, only=parse_only(only or ()))
         study = study.smoke() if smoke else study
         study.check_size()

@@ -276,6 +276,17 @@ class Study:
             return self
         return dataclasses.replace(self, name=f"{self.name}-budget-{budget:g}", budget=self.budget * budget)
 
+    def trained_by(self, engine: str) -> "Study":
+        """The study with every run by that engine, teachers too, under the name `<study>-engine-<engine>`.
+
+        Raises ValueError where there is none of that name.
+        """
+        self.base.replace({"engine": engine})
+        if engine == self.base.engine:
+            return self
+        overrides = {**self.overrides, "engine": engine}
+        return dataclasses.replace(self, name=f"{self.name}-engine-{engine}", overrides=overrides)
+
     def smoke(self) -> "Study":
         """The study as its smoke form shrinks it, under the name `<study>-smoke`; the paper's numbers are left out."""
         form = self.smoke_form

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from crossarch.search_spaces.catalog import STUDIES, find
 from crossarch.search_spaces.study import Study
 
+_ENGINE = "-engine-"
 _BUDGET = "-budget-"
 _SMOKE = "-smoke"
 
 
 def find_form(name: str) -> Study:
-    """The study `quickstart`, or a form of it by the name it is recorded under: `quickstart-budget-0.5-smoke`.
+    """The study `quickstart`, or a form of it by the name it is recorded under: `quickstart-engine-fast-smoke`.
 
     Raises ValueError where there is none.
     """
@@ -19,9 +20,12 @@ def find_form(name: str) -> Study:
         return find(name)
     whole, smoke, rest = name.rpartition(_SMOKE)
     stem = whole if smoke and not rest else name
-    base, scaled, factor = stem.partition(_BUDGET)
+    trained, scaled, factor = stem.partition(_BUDGET)
+    base, other, engine = trained.partition(_ENGINE)
     try:
-        study = find(base).scaled(float(factor) if scaled else 1.0)
+        study = find(base)
+        study = study.trained_by(engine) if other else study
+        study = study.scaled(float(factor)) if scaled else study
     except ValueError:
         return find(name)  # tells of the whole name
     return study.smoke() if stem != name else study
@@ -33,8 +37,10 @@ def command(study: Study, seeds: Sequence[int]) -> str | None:
         plain = find_form(study.name)
     except ValueError:
         return None
-    base, scaled, factor = study.name.removesuffix(_SMOKE).partition(_BUDGET)
+    trained, scaled, factor = study.name.removesuffix(_SMOKE).partition(_BUDGET)
+    base, other, engine = trained.partition(_ENGINE)
     words = ["crossarch", "run", base]
+    words += ["--engine", engine] if other else []
     words += ["--budget", factor] if scaled else []
     words += ["--smoke"] if study.name.endswith(_SMOKE) else []
     words += ["--seeds", str(len(seeds))] if tuple(seeds) != plain.seeds else []

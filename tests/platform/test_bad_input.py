@@ -155,6 +155,13 @@ def test_a_budget_is_a_positive_number(refused, command, budget):
     assert "too large" in sentence or (budget or "''") in sentence
 
 
+@pytest.mark.parametrize("command", [("run",), ("status",), ("report",), ("ledger", "export")])
+def test_an_engine_is_one_that_there_is(refused, command):
+    file = ("runs.json",) if command[0] == "ledger" else ()
+    sentence = refused(*command, "quickstart", *file, "--engine=quick")
+    assert sentence == "engine = 'quick' is not one of reference, fast, fast_bfloat16"
+
+
 @pytest.mark.parametrize("seeds", ["0", "-3", "1001", "1.5", "two"])
 def test_there_are_from_one_to_a_thousand_seeds(refused, seeds):
     sentence = refused("run", "quickstart", f"--seeds={seeds}")

@@ -232,6 +232,14 @@ def test_export_writes_what_is_lacking(crossarch, results, tmp_path):
     assert [run.seed for run in runs] == [2] * 12
 
 
+def test_another_engine_s_runs_are_others(crossarch, results, tmp_path):
+    file = tmp_path / "runs.json"
+    crossarch("ledger", "export", "quickstart", file, "--engine", "fast", "--storage", results)
+    runs = [from_dict(values) for values in json.loads(file.read_text())["runs"]]
+    assert {run.engine for run in runs} == {run.kd.teacher.engine for run in runs if run.kd} == {"fast"}
+    assert len(runs) == len(CONFIGS)
+
+
 def test_runs_on_a_set_that_is_not_distilled_are_not_exported(crossarch, monkeypatch, tmp_path, listing):
     """The sentence ends in the very command that makes the set."""
     answer = crossarch("ledger", "export", "quickstart", tmp_path / "runs.json", "--storage", tmp_path)

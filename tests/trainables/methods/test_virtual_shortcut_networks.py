@@ -90,13 +90,13 @@ def test_evaluation_is_the_plain_network_s_at_any_rate_and_leaves_everything_as_
 @each_network
 def test_shortcuts_learn_from_dropped_samples_alone(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of InstanceNorm, where samples do not meet: not at rate 1, and not where a sample's every path is kept."""
-    _, model = pair(network, "instance")
+    model = pair(network, "instance")[1].double()
     shortcuts = [module.shortcut for module in model.modules() if isinstance(module, VirtualShortcut)]
     parameters = [parameter for shortcut in shortcuts for parameter in shortcut.parameters()]
-    images = torch.randn(4, 1, 32, 32)
+    images = torch.randn(4, 1, 32, 32, dtype=torch.float64)
 
     def gradients(rate: float, mask: list[float], count: int) -> list[Tensor | None]:
-        monkeypatch.setattr(torch, "bernoulli", lambda rates: torch.tensor(mask[: len(rates)]))
+        monkeypatch.setattr(torch, "bernoulli", lambda rates: torch.tensor(mask[: len(rates)]).to(rates))
         set_keep_rate(model, rate)
         model.zero_grad()
         model(images[:count]).square().sum().backward()

@@ -94,7 +94,7 @@ def prepare(steps: list[Step], teacher: nn.Module | None, precision: torch.autoc
     """Augments the images of all steps, puts them channels last, and asks the teacher, in place."""
     sizes = [len(step.images) for step in steps]
     images = torch.cat(apply_to_all([step.images for step in steps], [step.drawn for step in steps]))
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = images.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
     for step, own in zip(steps, images.split(sizes), strict=True):
         step.images = own
     if teacher is not None:

@@ -62,6 +62,13 @@ def kernel(name: str, *tensors: Tensor) -> Callable[..., None] | None:
     return None if loaded is None else getattr(loaded, f"{name}_{_TYPES[kind]}")
 
 
+def required(name: str, *tensors: Tensor) -> Callable[..., None]:
+    """`kernel`. Raises RuntimeError where there is none."""
+    if (found := kernel(name, *tensors)) is None:
+        raise RuntimeError(f"there is no {name} for {tensors[0].dtype} on {tensors[0].device} here")
+    return found
+
+
 def pointers(*tensors: Tensor | None) -> list[int | None]:
     """Where each tensor's memory begins; None for what is not there."""
     return [None if each is None else each.data_ptr() for each in tensors]

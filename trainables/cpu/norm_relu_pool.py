@@ -96,8 +96,7 @@ class _NormReluPool(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, images: Tensor, weight: Tensor, bias: Tensor, *others: Any) -> Tensor:
         *running, pooled, epsilon, momentum = others
-        kernel, context.kernel = (native.kernel(name, images) for name in ("norm_forward", "norm_backward"))
-        assert kernel is not None  # noqa: S101, for the type checker
+        kernel, context.kernel = (native.required(f"norm_{way}", images) for way in ("forward", "backward"))
         count, channels, height, width = images.shape
         context.sizes = (count, height, width, channels, pooled)
         shape = (count, channels, height // 2, width // 2) if pooled else images.shape

@@ -6,7 +6,6 @@ convolution. A weight whose gradient is exactly 0, behind units that are dead, m
 takes the sign.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -82,7 +81,7 @@ class _Convolution(torch.autograd.Function):
     def forward(context: Any, images: Tensor, weight: Tensor) -> Tensor:
         images, taps = channels_last(images), channels_last(weight)
         result = images.new_empty((*images.shape[:3], len(taps)))
-        kernel, size = _kernel("winograd_forward", images, taps), block_size(images)
+        kernel, size = native.required("winograd_forward", images, taps), block_size(images)
         blocks = [images.new_empty(tiles_size(own)) for own in images.split(size)]
         for own, tiles, target in zip(images.split(size), blocks, result.split(size), strict=True):
             kernel(*native.pointers(own, taps, tiles, target), *own.shape, len(taps))
@@ -98,7 +97,7 @@ class _Convolution(torch.autograd.Function):
         shape = (*slope.shape[:3], taps.shape[3])
         of_images = slope.new_empty(shape) if context.needs_input_grad[0] else None
         of_taps = taps.new_empty(taps.shape) if context.needs_input_grad[1] else None
-        kernel = _kernel("winograd_backward", slope, taps)
+        kernel = native.required("winograd_backward", slope, taps)
         for place, (own, tiles) in enumerate(zip(slope.split(context.block_size), blocks, strict=True)):
             target = None if of_images is None else of_images[place * context.block_size :]
             sizes = (*own.shape[:3], taps.shape[3], len(taps))
@@ -107,12 +106,6 @@ class _Convolution(torch.autograd.Function):
             None if of_images is None else of_images.permute(0, 3, 1, 2),
             None if of_taps is None else of_taps.permute(0, 3, 1, 2),
         )
-
-
-def _kernel(name: str, *tensors: Tensor) -> Callable[..., None]:
-    if (found := native.kernel(name, *tensors)) is None:
-        raise RuntimeError(f"there is no {name} for {tensors[0].dtype} on {tensors[0].device} here")
-    return found
 
 
 def channels_last(tensor: Tensor) -> Tensor:

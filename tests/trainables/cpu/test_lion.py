@@ -46,30 +46,52 @@ def test_it_is_lion_to_the_bit(
     assert all(torch.equal(one.nan_to_num(1e9), other.nan_to_num(1e9)) for one, other in pairs)
 
 
-def group() -> dict[str, object]:
-    return {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.5}
-
-
 @pytest.mark.usefixtures("with_library")
 def test_a_worked_step() -> None:
     """Decayed by 1 - 0.1 x 0.5, then a step of 0.1 against the sign of 0.9 m + 0.1 g."""
-    weights, momenta = torch.tensor([1.0, 1, 1, 1]).double(), torch.tensor([1.0, 0, -1, 0]).double()
-    gradients = torch.tensor([-8.0, 2, 1, 0]).double()
-    assert optimizer.native_lion_((weights, gradients, momenta), group())
+    layer = nn.Module()
+    layer.p = nn.Parameter(torch.ones(4).double())
+    lion = optimizer.make_optimizer(layer, OptimizerConfig(name="lion", beta1=0.9, beta2=0.99, weight_decay=0.5))
+    optimizer.set_learning_rate(lion, 0.1)
+    lion.state[layer.p]["exp_avg"] = torch.tensor([1.0, 0, -1, 0]).double()
+    layer.p.grad = torch.tensor([-8.0, 2, 1, 0]).double()
+    optimizer.take_step(lion)
 
-    torch.testing.assert_close(weights, torch.tensor([0.85, 0.85, 1.05, 0.95]).double())
-    torch.testing.assert_close(momenta, torch.tensor([0.91, 0.02, -0.98, 0]).double())
+    torch.testing.assert_close(layer.p.data, torch.tensor([0.85, 0.85, 1.05, 0.95]).double())
+    torch.testing.assert_close(lion.state[layer.p]["exp_avg"], torch.tensor([0.91, 0.02, -0.98, 0]).double())
 
 
-@pytest.mark.usefixtures("with_library")
-def test_tensors_that_lie_otherwise_are_left_alone() -> None:
-    """In another order, with gaps, or of another type."""
-    plain = torch.zeros(4, 4)
-    for other in (torch.zeros(4, 4).T, torch.zeros(4, 8)[:, ::2], plain.double()):
-        assert not optimizer.native_lion_((plain, other, plain), group())
-        assert not optimizer.native_lion_((plain, plain, other), group())
-    gaps = torch.zeros(4, 8)[:, ::2]
-    assert not optimizer.native_lion_((gaps, gaps, gaps), group())
+LAYOUTS = {
+    "channels last": lambda tensor: tensor.contiguous(memory_format=torch.channels_last),
+    "with gaps": lambda tensor: torch.stack([tensor, tensor], -1)[..., 0],
+    "plain": lambda tensor: tensor.contiguous(),
+}
+
+
+@pytest.mark.parametrize("weights", LAYOUTS)
+@pytest.mark.parametrize("others", LAYOUTS)
+@pytest.mark.usefixtures("library")
+def test_gradients_and_momenta_may_lie_otherwise(weights: str, others: str) -> None:
+    results = []
+    for step in (optimizer.take_step, lambda lion: lion.step()):
+        torch.manual_seed(0)
+        layers = nn.Sequential(nn.Conv2d(13, 17, 3), nn.Conv2d(17, 2, 1))
+        for parameter in layers.parameters():
+            if parameter.dim() == 4:
+                parameter.data = LAYOUTS[weights](parameter.data)
+        config = OptimizerConfig(name="lion", beta1=0.9, beta2=0.99, weight_decay=0.5)
+        lion = optimizer.make_optimizer(layers, config)
+        for _ in range(3):
+            for parameter in layers.parameters():
+                parameter.grad = torch.randn(parameter.shape)
+                if parameter.dim() == 4:
+                    parameter.grad = LAYOUTS[others](parameter.grad)
+                    for name, momentum in lion.state[parameter].items():
+                        lion.state[parameter][name] = LAYOUTS[others](momentum)
+            step(lion)
+        results.append([*layers.parameters(), *(state["exp_avg"] for state in lion.state.values())])
+
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
 @pytest.mark.usefixtures("with_library")

@@ -14,7 +14,7 @@ from crossarch.platform.record.schema import SCHEMA, to_row
 from crossarch.platform.record.storage import WEIGHTS, copy_of
 from crossarch.platform.validation import BadInputError, refusing, validate
 from crossarch.trainables.config import RunConfig
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.identity import METHOD_VERSION
 from crossarch.trainables.result import Outcome, RunResult, result_from_dict
 
@@ -29,11 +29,7 @@ def export_configs(configs: Iterable[RunConfig], file: Path) -> None:
     """Writes the runs as JSON, for `python -m crossarch.trainables.batch FILE --out DIR`. Raises as `check_file`."""
     check_file(file)
     text = json.dumps({"runs": [config.to_dict() for config in configs]}, indent=1)
-    write_atomically(file, lambda path: _write(path, text))
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)
+    write_atomically(file, writing(text))
 
 
 def import_results(folder: Path, root: Path) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crossarch.platform.record.invocations import Invocation
 from crossarch.platform.record.mlflow_store import safe_text, sqlite_path
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.result import RunResult
 
 _VIEW_VERSION = 2
@@ -31,7 +31,7 @@ def is_level(root: Path, tracking_uri: str, study: str, digest: str) -> bool:
 
 def mark_level(root: Path, tracking_uri: str, study: str, digest: str) -> None:
     """Remembers that the study is level. Raises OSError where the disk refuses."""
-    write_atomically(_note(root, tracking_uri, study), lambda temporary: _write(temporary, digest))
+    write_atomically(_note(root, tracking_uri, study), writing(digest))
 
 
 def forget(root: Path, tracking_uri: str, study: str) -> None:
@@ -42,7 +42,3 @@ def forget(root: Path, tracking_uri: str, study: str) -> None:
 def _note(root: Path, tracking_uri: str, study: str) -> Path:
     key = hashlib.sha256(f"{safe_text(tracking_uri)}\n{study}".encode()).hexdigest()[:16]
     return root / "ledger" / "level" / key
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)

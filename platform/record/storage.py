@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crossarch.platform.record.origin import is_uri, open_files, parse
 from crossarch.platform.validation import BadInputError
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.working_copy import WorkingCopy
 
 ORIGIN = "origin"
@@ -44,7 +44,7 @@ def working_copy(uri: str) -> WorkingCopy:
     mark = root / ORIGIN
     try:
         if not mark.exists():
-            write_atomically(mark, lambda path: _write(path, uri))
+            write_atomically(mark, writing(uri))
     except OSError as error:
         raise BadInputError(f"XDG_CACHE_HOME = {str(cache)!r} cannot be written to: {error.strerror}") from error
     return WorkingCopy(root.resolve(), open_files(uri))
@@ -79,7 +79,3 @@ def weights_elsewhere(root: Path) -> frozenset[str]:
     """The file names of the kept weights of the storage of which `root` is a working copy. Raises OSError."""
     copy = copy_of(root)
     return frozenset(name.removeprefix(WEIGHTS) for name in copy.names(WEIGHTS)) if copy.origin else frozenset()
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

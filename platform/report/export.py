@@ -4,13 +4,12 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 
 from crossarch.platform.report.markdown import escape as escape_markdown
 from crossarch.platform.report.sheets import Entry, Sheet
 from crossarch.platform.report.wording import one_line
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 
 _FORMULA = re.compile(r"\s*[=+\-@\t\r|%]")
 """How a text begins that a spreadsheet would calculate (OWASP, CSV injection)."""
@@ -118,10 +117,6 @@ def write_sheets(sheets: Iterable[Sheet], folder: Path) -> list[Path]:
     for each in sheets:
         for suffix, (_, _, write) in FORMATS.items():
             path = folder / f"{each.name}.{suffix}"
-            write_atomically(path, partial(_write, text=write(each)))
+            write_atomically(path, writing(write(each)))
             written.append(path)
     return written
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

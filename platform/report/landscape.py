@@ -19,7 +19,7 @@ from crossarch.platform.report.statistics import Summary, summarize
 from crossarch.platform.report.svg import to_png, to_svg
 from crossarch.platform.report.wording import NOT_APPLICABLE
 from crossarch.search_spaces.study import Planned, Study
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,19 +119,15 @@ def write_landscapes(study: Study, found: "Found", folder: Path) -> list[Path]:
     """Draws Figure 8 as SVG and PNG and writes its data as two CSV files; the files, in that order."""
     figure = draw_landscapes(study, found)
     stem = folder / f"{study.name}-landscape"
-    files: dict[Path, bytes] = {
-        stem.with_name(f"{stem.name}.svg"): to_svg(figure).encode(),
+    files: dict[Path, str | bytes] = {
+        stem.with_name(f"{stem.name}.svg"): to_svg(figure),
         stem.with_name(f"{stem.name}.png"): to_png(figure),
-        stem.with_name(f"{stem.name}-eigenvalues.csv"): eigenvalue_rows(study, found).encode(),
-        stem.with_name(f"{stem.name}-losses.csv"): loss_rows(study, found).encode(),
+        stem.with_name(f"{stem.name}-eigenvalues.csv"): eigenvalue_rows(study, found),
+        stem.with_name(f"{stem.name}-losses.csv"): loss_rows(study, found),
     }
     for path, content in files.items():
-        write_atomically(path, partial(_write, content=content))
+        write_atomically(path, writing(content))
     return list(files)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def eigenvalue_rows(study: Study, found: "Found") -> str:

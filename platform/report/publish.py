@@ -1,7 +1,6 @@
 """Puts a study's report where people find it: files in a folder, and the page in MLflow beside the study's last run."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from crossarch.platform.record.ledger import Ledger
@@ -11,7 +10,7 @@ from crossarch.platform.record.storage import copy_of, place_of
 from crossarch.platform.report.page import PAGE, digest_of, files
 from crossarch.platform.report.tables import build_table
 from crossarch.search_spaces.study import Study
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 
 
 def default_folder(root: Path, study: str) -> Path:
@@ -61,10 +60,6 @@ def write_report(study: Study, seeds: tuple[int, ...], root: Path, folder: Path,
         raw = content.encode() if isinstance(content, str) else content
         path = folder / name
         if not path.is_file() or path.read_bytes() != raw:
-            write_atomically(path, partial(_write, content=raw))
+            write_atomically(path, writing(raw))
             written.append(path)
     return written
-
-
-def _write(file: Path, content: bytes) -> None:
-    file.write_bytes(content)

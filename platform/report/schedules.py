@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from crossarch.platform.report.tables import labels_of
 from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.config import PhasesConfig, RunConfig
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.methods.keep_rate import keep_rate
 from crossarch.trainables.methods.learning_rate import learning_rate
 
@@ -134,12 +134,8 @@ def write_schedules(study: Study, folder: Path) -> list[Path]:
     table.writerow(("epoch", "arm", "keep_rate", "learning_rate"))
     table.writerows(rows(study))
     path = folder / f"{study.name}-schedules.csv"
-    write_atomically(path, partial(_write, text=text.getvalue()))
+    write_atomically(path, writing(text.getvalue()))
     return [*written, path]
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8")
 
 
 def save(figure: "Figure", stem: Path) -> list[Path]:

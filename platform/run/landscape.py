@@ -14,6 +14,7 @@ from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.analysis.landscape import Landscape, from_dict, measure
 from crossarch.trainables.checkpoint import file_digest
 from crossarch.trainables.config import RunConfig
+from crossarch.trainables.files import writing
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.run import Workplace
 
@@ -53,7 +54,7 @@ def landscapes(
             tell=partial(_tell_of, name, tell),
         )
         text = json.dumps(measured.to_dict()) + "\n"
-        workplace.copy.write(f"landscapes/{measured.run_id}.json", partial(_write, text=text))
+        workplace.copy.write(f"landscapes/{measured.run_id}.json", writing(text))
         found[measured.run_id] = measured
         say(f"{name}  largest eigenvalue {measured.eigenvalues[0]:.3g}  {duration(measured.seconds)}")
     return [(plan, each) for plan in plans if (each := found[run_id(plan.config)])]
@@ -97,10 +98,6 @@ def _known(config: RunConfig, workplace: Workplace, eigenvalues: int, distances:
     known = read(workplace.root / name)
     same = known is not None and known.distances == distances and len(known.eigenvalues) == eigenvalues
     return known if known and same and known.weights_sha256 == file_digest(workplace.weights(config)) else None
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def read(file: Path) -> Landscape | None:

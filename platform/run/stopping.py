@@ -17,6 +17,7 @@ from crossarch.platform.run.site import Site
 from crossarch.platform.validation import BadInputError
 from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sweep
+from crossarch.trainables.files import writing
 from crossarch.trainables.result import Point, RunResult
 
 FEWEST = 3
@@ -132,12 +133,8 @@ def stops_of(invocation: str) -> str:
 
 def ask(root: Path, stops: str, identity: str, why: str) -> None:
     """Leaves a file for the run's worker, which looks for it after each report. Where none can be written, nothing."""
-
-    def write(path: Path) -> None:
-        path.write_text(why, encoding="utf-8")
-
     with contextlib.suppress(OSError):
-        copy_of(root).write(f"{stops}/{identity}", write)
+        copy_of(root).write(f"{stops}/{identity}", writing(why))
 
 
 def forget(root: Path, invocation: str) -> None:

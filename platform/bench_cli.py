@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crossarch.platform.options import console, number, whole_number
+from crossarch.platform.options import console, number_option, whole_number, whole_number_option
 from crossarch.platform.validation import BadInputError, refusing, require_writable
 
 bench_app = typer.Typer(
@@ -20,12 +20,9 @@ def bench(
     context: typer.Context,
     architectures: Annotated[str, typer.Option(metavar="NAME,...", help="Networks.")] = "convnet,resnet18",
     ipc: Annotated[str, typer.Option(metavar="NUMBER,...", help="Images a class.")] = "1,10,50",
-    width: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Of all networks.")] = 1.0,
-    epochs: Annotated[
-        int | None,
-        typer.Option(parser=whole_number, metavar="NUMBER", help="Of a turn; else as far as engines look ahead."),
-    ] = None,
-    repeats: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Turns of every loop.")] = 15,
+    width: Annotated[float, number_option("Of all networks.")] = 1.0,
+    epochs: Annotated[int | None, whole_number_option("Of a turn; else as far as engines look ahead.")] = None,
+    repeats: Annotated[int, whole_number_option("Turns of every loop.")] = 15,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Small networks, few turns: checks results, not times.")
     ] = False,
@@ -69,9 +66,9 @@ def bench(
 
 @bench_app.command()
 def platform(
-    runs: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="That train nothing.")] = 1000,
+    runs: Annotated[int, whole_number_option("That train nothing.")] = 1000,
     cohorts: Annotated[str, typer.Option(metavar="NUMBER,...", help="Runs a worker gets at a time.")] = "1,8",
-    reported: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Finished, in a report.")] = 5000,
+    reported: Annotated[int, whole_number_option("Finished, in a report.")] = 5000,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
     """Time the platform on runs that train nothing."""

@@ -17,7 +17,7 @@ from crossarch.platform.options import (
     console,
     make_demand,
     make_site,
-    whole_number,
+    whole_number_option,
 )
 from crossarch.platform.validation import BadInputError, parse_changes, refusing, require_writable
 
@@ -28,11 +28,9 @@ def distill(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="width=0.5 learning_rate=0.001")
     ] = None,
     dataset: Annotated[str, typer.Option(help="Real data set: digits, cifar10, cifar100, tiny_imagenet.")] = "digits",
-    ipc: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Distilled images a class.")] = 10,
-    steps: Annotated[
-        int | None, typer.Option(parser=whole_number, metavar="NUMBER", help="Instead of the data set's own number.")
-    ] = None,
-    seed: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Of all that is random.")] = 0,
+    ipc: Annotated[int, whole_number_option("Distilled images a class.")] = 10,
+    steps: Annotated[int | None, whole_number_option("Instead of the data set's own number.")] = None,
+    seed: Annotated[int, whole_number_option("Of all that is random.")] = 0,
     name: Annotated[str | None, typer.Option(help="In the store; else <dataset>-<distiller>-ipc<IPC>.")] = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,

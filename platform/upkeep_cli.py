@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crossarch.platform.options import DEFAULT_STORAGE, Storage, Tracking, tracking_uri, whole_number
+from crossarch.platform.options import DEFAULT_STORAGE, Storage, Tracking, tracking_uri, whole_number_option
 from crossarch.platform.validation import BadInputError, require_writable
 
 
@@ -43,7 +43,7 @@ def clean(
 def ui(
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
-    port: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="On the loopback interface.")] = 5000,
+    port: Annotated[int, whole_number_option("On the loopback interface.")] = 5000,
 ) -> None:
     """Open MLflow's server on the results, until Ctrl-C. It serves this machine only."""
     if not 1 <= port <= 65535:

@@ -46,7 +46,7 @@ from crossarch.platform.options import (
 from crossarch.platform.record.storage import place_of
 from crossarch.platform.record.versions import OtherVersionError
 from crossarch.platform.upkeep_cli import clean, sync, ui
-from crossarch.platform.validation import BadInputError, parse_changes, refusing, require_writable
+from crossarch.platform.validation import BadInputError, FailedError, parse_changes, refusing, require_writable
 from crossarch.trainables.working_copy import StorageUnreachableError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def main() -> None:
         is_help = "\n" in message  # without any arguments
         sys.stderr.write(f"{message}\n" if is_help else f"crossarch: {message}\n")
         raise SystemExit(2) from None
-    except StorageUnreachableError as error:
+    except (FailedError, StorageUnreachableError) as error:
         sys.stderr.write(f"crossarch: {error}\n")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
@@ -146,7 +146,6 @@ def _choose(
 
 def _train(chosen: "list[tuple[Study, tuple[int, ...]]]", site: "Site") -> int:
     """Runs the studies, each with its seeds, and prints their tables; the exit status."""
-    from crossarch.platform.run.cluster import ClusterError
     from crossarch.platform.run.runner import run_studies
 
     terminal = console()
@@ -154,9 +153,6 @@ def _train(chosen: "list[tuple[Study, tuple[int, ...]]]", site: "Site") -> int:
         endings = run_studies(chosen, site, terminal)
     except ConnectionError as error:
         raise BadInputError(str(error)) from error
-    except ClusterError as error:
-        typer.echo(f"crossarch: {error}", err=True)
-        return 1
     for ending, (_, seeds) in zip(endings, chosen, strict=True):
         if not ending.study.to_distil():  # else nothing could be trained
             _print_report(ending.study, seeds, site.root, terminal)

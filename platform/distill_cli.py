@@ -42,7 +42,6 @@ def distill(
     data_root: DataRoot = None,
 ) -> None:
     """Distil a data set and put it into the store. Ctrl-C ends tidily; running again continues."""
-    from crossarch.platform.run.cluster import ClusterError
     from crossarch.platform.run.distillation import distil_into_store
     from crossarch.search_spaces.distillations import distillation
     from crossarch.trainables.data.manifest import check_name
@@ -61,7 +60,4 @@ def distill(
         status = distil_into_store(config, chosen, site, console())
     except ConnectionError as error:
         raise BadInputError(str(error)) from error
-    except ClusterError as error:
-        typer.echo(f"crossarch: {error}", err=True)
-        status = 1
     raise typer.Exit(status)

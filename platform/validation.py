@@ -26,6 +26,10 @@ class BadInputError(Exception):
     """Something a user gave is not allowed; the message names key, value and what is."""
 
 
+class FailedError(Exception):
+    """Something failed that the user's input is not to blame for; one sentence, after which a command exits with 1."""
+
+
 @contextmanager
 def refusing() -> Iterator[None]:
     """Turns the ValueErrors of code that checks users' input into BadInputError."""

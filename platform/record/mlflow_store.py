@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossarch.platform.record.parquet import locked
+from crossarch.platform.validation import FailedError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,7 +34,7 @@ _DEFAULTS = {
 the terminal, and reports of use to its makers. What the user has set stays."""
 
 
-class TrackingError(Exception):
+class TrackingError(FailedError):
     """MLflow could not be reached, or refused; one sentence without credentials."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from crossarch.platform.run.agreement import other_versions, survey
 from crossarch.platform.run.demand import Demand, Node, unserved
 from crossarch.platform.run.site import Site
+from crossarch.platform.validation import FailedError
 
 ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers under `uv run` start in an environment of their own
@@ -47,7 +48,7 @@ PATIENCE = 10.0
 """Seconds in which a cluster's address has to take a connection."""
 
 
-class ClusterError(Exception):
+class ClusterError(FailedError):
     """Ray does not start on this machine, or the cluster cannot train these runs; one sentence."""
 
 

@@ -14,6 +14,7 @@ from crossarch.platform.record.invocations import Member
 from crossarch.platform.report.wording import duration as in_words
 from crossarch.platform.report.wording import one_line
 from crossarch.platform.run.estimate import kind, makespan, step_count
+from crossarch.platform.run.listeners import Listener
 from crossarch.platform.run.plan import Plan, Task
 from crossarch.platform.run.ready_queue import ReadyQueue, State
 from crossarch.trainables.result import Point, RunResult
@@ -66,7 +67,7 @@ class Live(Progress):
         yield Text(self.state, no_wrap=True, overflow="ellipsis")
 
 
-class TerminalProgress:
+class TerminalProgress(Listener):
     """A listener that shows one live view on a terminal, and a line a run where there is none."""
 
     def __init__(

@@ -15,6 +15,7 @@ from crossarch.platform.record.invocations import Member
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.storage import weights_elsewhere
 from crossarch.platform.run.data import available
+from crossarch.platform.run.listeners import Listener
 from crossarch.platform.run.plan import Plan, Task, make_plan
 from crossarch.search_spaces.space import Domain, Point, Space
 from crossarch.search_spaces.study import Study
@@ -122,8 +123,8 @@ class Growth:
         return not self._left
 
 
-class Supply:
-    """Gives a queue the tasks of points as they are chosen, and hears of results as a listener does."""
+class Supply(Listener):
+    """Gives a queue the tasks of points as they are chosen, and hears of their results."""
 
     def __init__(self, growth: Growth, plan: Plan, seeds: tuple[int, ...], root: Path) -> None:
         """`plan` is that of the growth's points so far."""
@@ -150,12 +151,6 @@ class Supply:
             self.told(plan.members)
             return list(plan.tasks)
         return None if self._growth.is_complete or self._lost else []
-
-    def running(self, task: Task) -> None:
-        """Nothing."""
-
-    def point(self, task: Task, point: object) -> None:
-        """Nothing: only final results count."""
 
     def done(self, task: Task, result: RunResult) -> None:
         """One result more; where a run failed, nothing is chosen until it has been tried again."""

@@ -12,6 +12,7 @@ from typing import Self
 
 from crossarch.platform.record.invocations import Member
 from crossarch.platform.record.storage import copy_of
+from crossarch.platform.run.listeners import Listener
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.site import Site
 from crossarch.platform.validation import BadInputError
@@ -57,7 +58,7 @@ def curve_of(result: RunResult) -> dict[float, float]:
     return {share: accuracy for share, accuracy in told.items() if accuracy is not None}
 
 
-class EarlyStopping:
+class EarlyStopping(Listener):
     """A listener that compares each run of a sweep with those of its cell and seed, and asks for the end of poor ones.
 
     Runs that others learn from or whose weights are kept, the sweep's default point and what is no point of it, are
@@ -89,11 +90,8 @@ class EarlyStopping:
         for identity, result in results.items():
             self._curves.setdefault(identity, curve_of(result))
 
-    def running(self, task: Task) -> None:
-        """Nothing: what an earlier attempt at the run reported still counts, as it goes on from a checkpoint."""
-
     def point(self, task: Task, point: Point) -> None:
-        """Compares the run, where it was validated."""
+        """Compares the run, where it was validated; what an earlier attempt at it reported still counts."""
         group = self._groups.get(task.run_id)
         if group is None or point.validation_accuracy is None:
             return

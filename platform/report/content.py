@@ -8,11 +8,11 @@ from pathlib import Path
 
 from crossarch.platform.report import charts, curves, figures, sheets, verdicts
 from crossarch.platform.report.mosaics import Mosaic, mosaics, real_data
-from crossarch.platform.report.picture import Picture
+from crossarch.platform.report.picture import Picture, make_picture
 from crossarch.platform.report.reproduce import command, without_places
 from crossarch.platform.report.robustness.content import robustness_answers
 from crossarch.platform.report.sheets import Sheet
-from crossarch.platform.report.svg import inline, swatch, to_png, to_svg
+from crossarch.platform.report.svg import swatch
 from crossarch.platform.report.tables import Table, build_table
 from crossarch.platform.report.wording import METRICS, caption, footer, one_line
 from crossarch.search_spaces.chart import Chart
@@ -147,40 +147,25 @@ def accuracy_picture(study: Study, table: Table, told: str) -> Picture:
     """Accuracy by network and arm, beside the paper's."""
     arms = [arm.label for arm in study.arms]
     cells = [cell for row in table.rows for cell in row.cells if cell]
-    heading = "Accuracy by network"
     spread = "Error bars: one sample standard deviation. " if len(table.seeds) > 1 else ""
     hollow = "Hollow: the paper's number. " if any(cell.published for cell in cells) else ""
     note = f"{METRICS.get(table.metric, table.metric)}, mean of the finished runs. {spread}{hollow}{told}"
-    drawn = figures.accuracy_figures(table, arms)
-    whole = figures.accuracy_figure(table, arms)
-    return Picture(
-        name="accuracy",
-        title=heading,
-        note=note,
-        wide=True,
-        panels=tuple(inline(each, f"accuracy-{place}", heading, note) for place, each in enumerate(drawn)),
-        svg=to_svg(whole),
-        png=to_png(whole),
-        data=sheets.numbers(table),
-    )
+    drawn, whole = figures.accuracy_figures(table, arms), figures.accuracy_figure(table, arms)
+    return make_picture("accuracy", "Accuracy by network", note, drawn, whole, sheets.numbers(table), wide=True)
 
 
 def chart_picture(chart: Chart, drawn: Sequence[charts.ChartPanel], table: Table, told: str) -> Picture:
     """Accuracy over what the study varies, as the paper's figure has it."""
-    heading = f"{chart.reference}, in our numbers"
     spread = "Band: one sample standard deviation. " if len(table.seeds) > 1 else ""
     note = f"{METRICS.get(table.metric, table.metric)}, mean of the finished runs. {spread}{told}"
-    whole = charts.chart_figure(chart, drawn)
-    figures_of = charts.chart_figures(chart, drawn)
-    return Picture(
-        name="chart",
-        title=heading,
-        note=note,
+    return make_picture(
+        "chart",
+        f"{chart.reference}, in our numbers",
+        note,
+        charts.chart_figures(chart, drawn),
+        charts.chart_figure(chart, drawn),
+        charts.chart_sheet(chart, drawn, "chart"),
         wide=True,
-        panels=tuple(inline(each, f"chart-{place}", heading, note) for place, each in enumerate(figures_of)),
-        svg=to_svg(whole),
-        png=to_png(whole),
-        data=charts.chart_sheet(chart, drawn, "chart"),
         legend=tuple((swatch(place), one_line(name)) for place, name in charts.legend_of(drawn).items()),
     )
 
@@ -194,21 +179,14 @@ def curve_picture(study: Study, panels: tuple[curves.Panel, ...], quantity: str,
         "train_loss": LOSS_NOTE,
     }
     note = f"Mean of the finished runs. {band}{notes[quantity]} {told}"
-    titles = [f"{axis} over epochs, {panel.heading}" for panel in panels]
-    drawn = figures.curve_panels(panels, axis)
-    whole = figures.curve_figure(panels, axis)
-    return Picture(
-        name=name,
-        title=f"{axis} over epochs",
-        note=note,
-        wide=False,
-        panels=tuple(
-            inline(each, f"{name}-{place}", one_line(title), note)
-            for place, (each, title) in enumerate(zip(drawn, titles, strict=True))
-        ),
-        svg=to_svg(whole),
-        png=to_png(whole),
-        data=curves.curve_sheet(study, panels, quantity, name),
+    return make_picture(
+        name,
+        f"{axis} over epochs",
+        note,
+        figures.curve_panels(panels, axis),
+        figures.curve_figure(panels, axis),
+        curves.curve_sheet(study, panels, quantity, name),
+        titles=[one_line(f"{axis} over epochs, {panel.heading}") for panel in panels],
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from crossarch.platform.report.figures import BAND, INK, compose, drawing, label, style
+from crossarch.platform.report.figures import BAND, INK, label, style
 from crossarch.platform.report.robustness.importance import HeatMap
 from crossarch.platform.report.robustness.intervals import mean
 from crossarch.platform.report.robustness.surface import Surface
@@ -11,7 +11,6 @@ from crossarch.search_spaces.space import Domain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     Drawer = Callable[[Axes], None]
 
@@ -91,14 +90,3 @@ def _heat(network: str, shown: HeatMap, low: float, high: float) -> "Drawer":
         axes.set(title=label(network), xlabel=shown.columns.symbol, ylabel=shown.rows.symbol)
 
     return draw
-
-
-def whole(panels: "Sequence[Drawer]", networks: Sequence[str]) -> "Figure":
-    """All panels in one figure, with a legend of the networks."""
-    return compose(list(panels), dict(enumerate(networks)))
-
-
-def single(panel: "Drawer") -> "Figure":
-    """One panel alone."""
-    with drawing():
-        return compose([panel], {})

@@ -8,13 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
 from rich.text import Text
 
 from crossarch.platform.report.contrasts import LEVEL, Interval, paired_interval
 from crossarch.platform.report.figures import BAND, compose, drawing, label, style
+from crossarch.platform.report.grid import headed
 from crossarch.platform.report.statistics import Summary, summarize
 from crossarch.platform.report.svg import to_png, to_svg
 from crossarch.platform.report.wording import NOT_APPLICABLE
@@ -79,7 +78,7 @@ def over_first(found: "Found") -> dict[Place, Interval | None]:
 def render_landscapes(study: Study, found: "Found") -> RenderableType:
     """The largest eigenvalue, the sum of all that were measured, and the loss, over seeds."""
     places = by_place(found)
-    grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    grid = headed()
     count, ratios = len(found[0][1].eigenvalues), over_first(found)
     headings = ["", "Largest eigenvalue", f"Sum of the top {count}", "Loss (nats)", "n"]
     headings[2:2] = ["Over the first row's"] if ratios else []

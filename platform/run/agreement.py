@@ -30,7 +30,7 @@ def versions() -> dict[str, str]:
     except ImportError:
         method = "none"
     values = (platform.python_version(), of("ray"), of("torch"), method)
-    return dict(zip(("python", "ray", "torch", "crossarch's METHOD_VERSION"), values, strict=True))
+    return dict(zip(NAMES, values, strict=True))
 
 
 def disagreement(ours: Mapping[str, str], nodes: Iterable[tuple[str, Mapping[str, str]]]) -> str | None:

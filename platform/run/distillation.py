@@ -11,11 +11,10 @@ from rich.status import Status
 from crossarch.platform.record.distillations import DistillationView
 from crossarch.platform.record.storage import SETS, copy_of
 from crossarch.platform.run.cluster import Cluster, on_demand
-from crossarch.platform.run.data import bound, is_made_by, library, store
+from crossarch.platform.run.data import bound, is_made_by, library, make_ready, store
 from crossarch.platform.run.site import Site
 from crossarch.platform.validation import BadInputError, refusing
 from crossarch.search_spaces.study import Study
-from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.manifest import Manifest
 from crossarch.trainables.distillers.config import DistillConfig
 from crossarch.trainables.working_copy import StorageUnreachableError
@@ -85,14 +84,8 @@ def stored(config: DistillConfig, name: str, root: Path) -> Manifest | None:
 def prepare(config: DistillConfig, site: Site, console: Console) -> None:
     """Makes training and validation images ready. Raises BadInputError where they cannot be had."""
     config = config.resolved()
-    if not DATASETS[config.dataset].archive:
-        return
-    real = library(site.root, site.data_root, console.print)
-    try:
-        for part in ("train", "validation"):
-            real.part(config.dataset, str(config.whitening), part)
-    except (OSError, ValueError) as error:
-        raise BadInputError(str(error)) from error
+    parts = [(config.dataset, str(config.whitening), part) for part in ("train", "validation")]
+    make_ready(parts, site.root, site.data_root, console.print)
 
 
 def _distil(

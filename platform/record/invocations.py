@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from crossarch.platform.record.schema import columns
+
 INVOCATION_SCHEMA_VERSION = 1
 
 Role = Literal["cell", "teacher"]
@@ -45,25 +47,9 @@ class Invocation:
 
 INVOCATION_SCHEMA = pa.schema(
     [
-        pa.field("id", pa.string()),
-        pa.field("study", pa.string()),
-        pa.field("question", pa.string()),
-        pa.field("started_at", pa.string()),
-        pa.field("command", pa.string()),
+        *columns(Invocation, but=("environment", "members")),
         pa.field("environment", pa.string()),
-        pa.field(
-            "members",
-            pa.list_(
-                pa.struct(
-                    [
-                        pa.field("run_id", pa.string()),
-                        pa.field("arm", pa.string()),
-                        pa.field("cell", pa.list_(pa.string())),
-                        pa.field("role", pa.string()),
-                    ]
-                )
-            ),
-        ),
+        pa.field("members", pa.list_(pa.struct(columns(Member)))),
     ]
 )
 
@@ -73,14 +59,7 @@ def invocation_id(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}"
 
 
-def begin(
-    *,
-    study: str,
-    question: str = "",
-    command: str,
-    members: tuple[Member, ...],
-    environment: Mapping[str, Any] | None = None,
-) -> Invocation:
+def begin(*, study: str, question: str = "", command: str, members: tuple[Member, ...]) -> Invocation:
     """An invocation that starts now, under a new id."""
     now = datetime.now(UTC)
     return Invocation(
@@ -89,7 +68,6 @@ def begin(
         question=question,
         started_at=now.isoformat(),
         command=command,
-        environment=environment or {},
         members=members,
     )
 

@@ -1,7 +1,7 @@
 """Ours against the paper's: by how much each published number is missed, and whether seeds alone explain that."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,25 +47,21 @@ class Comparison:
 
 def compare(table: Table) -> tuple[Comparison, ...]:
     """A comparison for each cell that the paper has, row by row."""
-    return tuple(_comparisons(table))
-
-
-def _comparisons(table: Table) -> Iterator[Comparison]:
-    for row in table.rows:
-        for network, cell in zip(table.networks, row.cells, strict=True):
-            if cell and cell.published:
-                ours, known = cell.accuracy, cell.published
-                enough = ours is not None and ours.n >= FEWEST
-                yield Comparison(
-                    choices=row.choices,
-                    arm=row.arm,
-                    network=network,
-                    ours=ours,
-                    paper=known,
-                    difference=ours.mean - known.accuracy if ours else None,
-                    margin=margin(ours, known) if ours and enough else None,
-                    verdict=judge(cell),
-                )
+    return tuple(
+        Comparison(
+            choices=row.choices,
+            arm=row.arm,
+            network=network,
+            ours=(ours := cell.accuracy),
+            paper=known,
+            difference=ours.mean - known.accuracy if ours else None,
+            margin=margin(ours, known) if ours and ours.n >= FEWEST else None,
+            verdict=judge(cell),
+        )
+        for row in table.rows
+        for network, cell in zip(table.networks, row.cells, strict=True)
+        if cell and (known := cell.published)
+    )
 
 
 def judge(cell: Cell) -> Verdict:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crossarch.platform.report.figures import ACCURACY_WIDTH, BAND, COLOURS, compose, label, style
-from crossarch.platform.report.sheets import Sheet, figure, sheet, words
+from crossarch.platform.report.figures import ACCURACY_WIDTH, COLOURS, band, compose, draw_line, label
+from crossarch.platform.report.sheets import Sheet, figure, sheet, summed, words
 from crossarch.platform.report.statistics import Summary
 from crossarch.platform.report.tables import Cell, Table
 from crossarch.search_spaces.chart import Chart
@@ -147,16 +147,12 @@ def _drawer(chart: Chart, panel: ChartPanel) -> "Callable[[Axes], None]":
 
 
 def _draw_line(axes: "Axes", line: Line, everywhere: Sequence[float]) -> None:
-    look = style(line.place)
     points = line.points
     if line.is_level:
         points = tuple((at, points[0][1]) for at in (everywhere[0], everywhere[-1]))
     places = [at for at, _ in points]
-    means = [summary.mean for _, summary in points]
-    spreads = [summary.std or 0.0 for _, summary in points]
-    low, high = zip(*((mean - std, mean + std) for mean, std in zip(means, spreads, strict=True)), strict=True)
-    axes.fill_between(places, low, high, color=look.colour, alpha=BAND, linewidth=0)
-    axes.plot(places, means, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=5, linewidth=1.6)
+    told = [summary for _, summary in points]
+    draw_line(axes, line.place, places, [each.mean for each in told], band(told), markersize=5, linewidth=1.6)
 
 
 def chart_sheet(chart: Chart, panels: Sequence[ChartPanel], name: str) -> Sheet:
@@ -167,9 +163,7 @@ def chart_sheet(chart: Chart, panels: Sequence[ChartPanel], name: str) -> Sheet:
             words(panel.name),
             words(line.name),
             figure(None if line.is_level else at),
-            figure(summary.mean, 1),
-            figure(summary.std, 1),
-            figure(summary.n),
+            *summed(summary),
         )
         for panel in panels
         for line in panel.lines

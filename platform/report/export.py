@@ -44,11 +44,14 @@ _LATEX = str.maketrans(
 
 def to_csv(sheet: Sheet) -> str:
     """A header and a line a row; numeric columns hold exact numbers or nothing, texts no formulas."""
+    rows = ([_csv(entry, place in sheet.numeric) for place, entry in enumerate(row)] for row in sheet.rows)
+    return csv_text([map(plain, sheet.columns), *rows])
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """A line a row."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(plain, sheet.columns))
-    for row in sheet.rows:
-        writer.writerow(_csv(entry, place in sheet.numeric) for place, entry in enumerate(row))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 

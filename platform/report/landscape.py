@@ -1,7 +1,5 @@
 """Figure 8: the Hessian's top eigenvalues and the loss around the weights, as a table and as pictures."""
 
-import csv
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,10 +9,11 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from crossarch.platform.report.contrasts import LEVEL, Interval, paired_interval
-from crossarch.platform.report.figures import BAND, compose, drawing, label, style
+from crossarch.platform.report.contrasts import Interval, paired_interval
+from crossarch.platform.report.export import csv_text
+from crossarch.platform.report.figures import compose, draw_line, drawing, label, style
 from crossarch.platform.report.grid import headed
-from crossarch.platform.report.statistics import Summary, summarize
+from crossarch.platform.report.statistics import LEVEL, Summary, summarize
 from crossarch.platform.report.svg import to_png, to_svg
 from crossarch.platform.report.wording import NOT_APPLICABLE
 from crossarch.search_spaces.study import Planned, Study
@@ -156,12 +155,9 @@ def loss_rows(study: Study, found: "Found") -> str:
 def _table(
     study: Study, found: "Found", columns: tuple[str, ...], lines: "Callable[[Landscape], list[tuple[str, ...]]]"
 ) -> str:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("arm", *(axis.name for axis in study.axes), "seed", *columns))
-    for plan, landscape in found:
-        table.writerows((plan.arm, *plan.cell, plan.config.seed, *line) for line in lines(landscape))
-    return text.getvalue()
+    heads = ("arm", *(axis.name for axis in study.axes), "seed", *columns)
+    rows = ((plan.arm, *plan.cell, plan.config.seed, *line) for plan, each in found for line in lines(each))
+    return csv_text([heads, *rows])
 
 
 def draw_landscapes(study: Study, found: "Found") -> "Figure":
@@ -190,12 +186,9 @@ def levels(losses: Sequence[float]) -> list[float]:
 def _draw_spectra(axes: "Axes", spectra: "Sequence[Sequence[Sequence[float]]]") -> None:
     """The mean of each rank over seeds, in a band from the lowest to the highest; `spectra` by place and seed."""
     for place, own in enumerate(spectra):
-        look, by_rank = style(place), list(zip(*own, strict=True))
-        ranks = range(1, len(by_rank) + 1)
-        lowest, highest = list(map(min, by_rank)), list(map(max, by_rank))
-        axes.fill_between(ranks, lowest, highest, color=look.colour, alpha=BAND, linewidth=0)
-        means = [summarize(values).mean for values in by_rank]
-        axes.plot(ranks, means, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=3.5)
+        by_rank = list(zip(*own, strict=True))
+        ranks, means = range(1, len(by_rank) + 1), [summarize(values).mean for values in by_rank]
+        draw_line(axes, place, ranks, means, (list(map(min, by_rank)), list(map(max, by_rank))), markersize=3.5)
     if all(value > 0 for own in spectra for seed in own for value in seed):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")

@@ -1,7 +1,5 @@
 """Figures 5 and 6: keep rate and learning rate over the epochs of a study's arms, as data and as pictures."""
 
-import csv
-import io
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from crossarch.platform.report.export import csv_text
 from crossarch.platform.report.tables import labels_of
 from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.config import PhasesConfig, RunConfig
@@ -129,12 +128,8 @@ def write_schedules(study: Study, folder: Path) -> list[Path]:
         written += save(keep_rate_figure(study.name, dropping), folder / f"{study.name}-keep-rate")
     figure = learning_rate_figure(study.name, lines(study, learning_rates))
     written += save(figure, folder / f"{study.name}-learning-rate")
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("epoch", "arm", "keep_rate", "learning_rate"))
-    table.writerows(rows(study))
     path = folder / f"{study.name}-schedules.csv"
-    write_atomically(path, writing(text.getvalue()))
+    write_atomically(path, writing(csv_text([("epoch", "arm", "keep_rate", "learning_rate"), *rows(study)])))
     return [*written, path]
 
 

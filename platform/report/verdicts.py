@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from crossarch.platform.report.sheets import Sheet, figure, sheet, words
-from crossarch.platform.report.statistics import Summary
+from crossarch.platform.report.statistics import Summary, student
 from crossarch.platform.report.tables import Cell, Table
 from crossarch.platform.report.wording import number, paper, title
 from crossarch.search_spaces.published import Published, published
@@ -14,7 +14,6 @@ from crossarch.search_spaces.published import Published, published
 Verdict = Literal["reproduced", "above", "below", "too few seeds", "not run", "data unavailable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
-CONFIDENCE = 0.95
 FEWEST = 3
 """Seeds that a verdict needs: as many as the paper has. With two, the margin is wide enough for nearly any number."""
 PAPER_SEEDS = 3
@@ -94,7 +93,7 @@ def margin(ours: Summary, known: Published) -> float:
 
 def half_width(ours: Summary) -> float:
     """Half the 95 % interval of a mean, by Student's t over the seeds. Raises ValueError for a single run."""
-    return critical(ours.n - 1) * _spread(ours) / math.sqrt(ours.n)
+    return student(ours.n - 1) * _spread(ours) / math.sqrt(ours.n)
 
 
 def welch(ours: Summary, std: float, n: int) -> float:
@@ -106,7 +105,7 @@ def welch(ours: Summary, std: float, n: int) -> float:
     if first + second == 0:
         return 0.0
     freedom = (first + second) ** 2 / (first**2 / (ours.n - 1) + second**2 / (n - 1))
-    return critical(freedom) * math.sqrt(first + second)
+    return student(freedom) * math.sqrt(first + second)
 
 
 def tolerance(images_per_class: int) -> float:
@@ -119,7 +118,7 @@ def tolerance(images_per_class: int) -> float:
         row.std for row in published(SPREAD_TABLE) if row.std is not None and row.images_per_class == images_per_class
     ]
     std, freedom = pooled(spreads, PAPER_SEEDS)
-    return critical(freedom) * std / math.sqrt(PAPER_SEEDS)
+    return student(freedom) * std / math.sqrt(PAPER_SEEDS)
 
 
 def pooled(spreads: Sequence[float], n: int) -> tuple[float, int]:
@@ -130,13 +129,6 @@ def pooled(spreads: Sequence[float], n: int) -> tuple[float, int]:
     if not spreads:
         raise ValueError("spreads = [], but a pooled deviation needs at least one")
     return math.sqrt(sum(std**2 for std in spreads) / len(spreads)), len(spreads) * (n - 1)
-
-
-def critical(freedom: float) -> float:
-    """Student's t that bounds the middle 95 % for that many degrees of freedom."""
-    from scipy.stats import t
-
-    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
 def _spread(ours: Summary) -> float:

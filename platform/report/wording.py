@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from crossarch.platform.report.contrasts import LEVEL, Contrast
-from crossarch.platform.report.statistics import Summary
+from crossarch.platform.report.contrasts import Contrast
+from crossarch.platform.report.statistics import LEVEL, Summary
 from crossarch.platform.report.tables import STATES, Cell, Counts, Run, Table
 from crossarch.search_spaces.published import Published
 

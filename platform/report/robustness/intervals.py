@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from crossarch.platform.report.statistics import LEVEL, student
+
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     Values = NDArray[float64]
     """Accuracies in %, configurations x seeds."""
 
-LEVEL = 0.95
 FEWEST = 5
 """Seeds below which no bootstrap interval is given: it would be far too narrow."""
 RESAMPLES = 2000
@@ -46,9 +47,7 @@ def mean(values: Sequence[float], level: float = LEVEL) -> Estimate:
     n, centre = len(values), math.fsum(values) / len(values)
     if n < 2:
         return Estimate(value=centre, low=None, high=None, n=n)
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + level) / 2, n - 1)) * spread(values) / math.sqrt(n)
+    half = student(n - 1, level) * spread(values) / math.sqrt(n)
     return Estimate(value=centre, low=centre - half, high=centre + half, n=n)
 
 

@@ -174,8 +174,7 @@ class Experiment:
         shown = self._shown.get(run_id)
         if shown is None or shown.status != "RUNNING":
             return False
-        self._client.set_terminated(shown.id, "KILLED")
-        shown.status = "KILLED"
+        self.end(run_id, "KILLED")
         return True
 
     def _remove_surplus(self) -> int:

@@ -265,14 +265,10 @@ def _teacher(study: Study, runs: list[Run], cells: Cells) -> Teacher:
     return Teacher(
         arm=runs[0].arm,
         network=cell[study.column],
-        choices=_choices(study, cell),
+        choices=(*cell[: study.column], *cell[study.column + 1 :]),
         cell=_cell(study, runs, cells),
     )
 
 
 def _key(study: Study, choices: tuple[str, ...], network: str) -> tuple[str, ...]:
     return (*choices[: study.column], network, *choices[study.column :])
-
-
-def _choices(study: Study, cell: tuple[str, ...]) -> tuple[str, ...]:
-    return (*cell[: study.column], *cell[study.column + 1 :])

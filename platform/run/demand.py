@@ -35,7 +35,7 @@ class Demand:
         if self.gpus is not None:
             return self
         there = any(node.resources.get("GPU", 0) >= 1 for node in nodes if self._chooses(node))
-        return Demand(gpus=1.0 if there else 0.0, resources=self.resources, labels=self.labels)
+        return replace(self, gpus=1.0 if there else 0.0)
 
     @property
     def bundle(self) -> dict[str, float]:

@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from crossarch.platform.record.invocations import Member
+from crossarch.platform.record.invocations import Member, Role
 from crossarch.search_spaces.study import Planned
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.identity import run_id, weights_file
@@ -59,7 +58,7 @@ def list_members(planned: Iterable[Planned]) -> tuple[tuple[Member, ...], dict[s
     members: dict[str, Member] = {}
     configs: dict[str, RunConfig] = {}
 
-    def admit(item: Planned, role: Literal["cell", "teacher"]) -> None:
+    def admit(item: Planned, role: Role) -> None:
         identity = run_id(item.config)
         members.setdefault(identity, Member(run_id=identity, arm=item.arm, cell=item.cell, role=role))
         configs.setdefault(identity, item.config)

@@ -1,8 +1,7 @@
 """`crossarch bench`: what the engines gain, and what the platform costs."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -83,14 +82,9 @@ def platform(
     document = measure(runs, sizes, reported, console())
     if out:
         write(document, out)
-    for name, value in platform_lines(document):
+    lines = [line for each in document["cohorts"] for line in each.items()]
+    lines += [(name, value) for name, value in document.items() if isinstance(value, float | int)]
+    for name, value in lines:
         console().print(f"{name.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}")
     if any(each["lost"] for each in document["cohorts"]) or document["not_finished"]:
         raise typer.Exit(1)
-
-
-def platform_lines(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What was measured of the platform, name by name, first of the runs driven."""
-    for each in document["cohorts"]:
-        yield from each.items()
-    yield from ((name, value) for name, value in document.items() if isinstance(value, float | int))

@@ -145,7 +145,7 @@ def _choose(
 
 
 def _train(chosen: "list[tuple[Study, tuple[int, ...]]]", site: "Site") -> int:
-    """Runs the studies, each with its seeds, and prints their tables; the exit status."""
+    """Runs the studies and prints their tables; the exit status."""
     from crossarch.platform.run.runner import run_studies
 
     terminal = console()
@@ -184,7 +184,6 @@ def _publish(
     folder: Path | None = None,
     anew: bool = True,
 ) -> None:
-    """Writes the page and the files beside it, attaches the page in MLflow, and says where it is."""
     from crossarch.platform.report.publish import publish
 
     for line in ("", *publish(study, seeds, root, tracking, folder=folder, anew=anew)):

@@ -152,10 +152,7 @@ def find_study(
 
 
 def declared(name: str) -> "Study":
-    """The study of that name or file, or a form of it: `quickstart-smoke`. Raises BadInputError where there is none.
-
-    Of a file also where it is not what a study has to be.
-    """
+    """The study of that name or file, or a form of it: `quickstart-smoke`. Raises BadInputError where it is none."""
     from crossarch.platform.report.reproduce import find_form
     from crossarch.search_spaces.from_file import is_path
 
@@ -177,10 +174,7 @@ def declared(name: str) -> "Study":
 
 
 def parse_only(restrictions: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """`["arm=baseline,full"]` as `{"arm": ("baseline", "full")}`.
-
-    Raises BadInputError for a restriction without `=`, one without a choice, or an axis given twice.
-    """
+    """`["arm=baseline,full"]` as `{"arm": ("baseline", "full")}`. Raises BadInputError for any other form."""
     only: dict[str, tuple[str, ...]] = {}
     for restriction in restrictions:
         axis, _, text = restriction.partition("=")
@@ -233,12 +227,7 @@ def make_site(
     cohort: int = 1,
     stop_early: float | None = None,
 ) -> "Site":
-    """Where a study is run and recorded, as the options say.
-
-    Raises BadInputError for a data root that is no folder, for a cluster that grows to less than one run, for cohorts
-    of less than one, for a share of epochs outside (0, 1), and inside a job of Ray's for a storage folder that would
-    not outlive it.
-    """
+    """Where a study is run and recorded, as the options say. Raises BadInputError where they are not allowed."""
     from crossarch.platform.run.cluster import JOB_VARIABLE
     from crossarch.platform.run.demand import Demand
     from crossarch.platform.run.site import Site

@@ -88,7 +88,7 @@ def _reason(error: Exception) -> str:
 
 
 def _check(result: RunResult) -> None:
-    """Raises ValueError or TypeError where a result is of no outcome that there is, or cannot be recorded."""
+    """Raises ValueError or TypeError where a result cannot be recorded."""
     if result.outcome not in get_args(Outcome):
         raise ValueError(f"outcome = {result.outcome!r} is not one of {', '.join(get_args(Outcome))}")
     if (result.outcome == "finished") != (result.test_accuracy is not None):
@@ -97,7 +97,6 @@ def _check(result: RunResult) -> None:
 
 
 def _check_weights(path: Path, result: RunResult) -> None:
-    """Raises BadInputError where the file does not hold the weights with which the run ended."""
     from crossarch.trainables.checkpoint import file_digest  # imports torch
 
     with refusing():

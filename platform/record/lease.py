@@ -110,7 +110,7 @@ class Lease:
             self._thread.start()
 
     def _watch(self, wanted: set[str]) -> None:
-        """Takes nothing, and returns once nobody has any of `wanted`. Raises BadInputError where one who has lives."""
+        """Returns once nobody has any of `wanted`. Raises BadInputError where one who has lives."""
         self._text = self._saying(())
         seen: dict[str, float] = {}
         while held := list(others(self._copy, self._name, wanted, self._write())):
@@ -162,7 +162,7 @@ class Lease:
                 continue
 
     def _write(self) -> float:
-        """The instant of the storage's clock at which it was written."""
+        """The storage's instant of writing."""
         write = writing(self._text)
         if self._copy.origin is None:
             write_atomically(self._copy.root / self._name, write)

@@ -40,7 +40,7 @@ _ATTEMPTS = 5
 class Ledger:
     """The ledger of the storage `root`, or whose working copy it is; nothing is created before something is written.
 
-    Reading and writing raise OSError where storage elsewhere does not answer or refuses.
+    All methods raise OSError where the disk, or storage elsewhere, refuses or does not answer.
     """
 
     def __init__(self, root: Path) -> None:
@@ -51,10 +51,7 @@ class Ledger:
         self._lock = root / "ledger" / ".lock"
 
     def write(self, result: RunResult) -> bool:
-        """Records a run, durably; False where what is recorded of it already takes precedence.
-
-        That is so for the failure of a run that has a result. Raises OSError where the disk refuses.
-        """
+        """Records a run, durably; False where what is recorded takes precedence, as a result does before a failure."""
         row = to_row(result)
         with locked(self._lock):
             elsewhere = self._runs.glob(f"{result.run_id}~*.parquet") if self._copy.origin else ()
@@ -123,7 +120,7 @@ class Ledger:
                 remove_temporaries(self._invocations)
 
     def write_invocation(self, invocation: Invocation) -> None:
-        """Records the start of a study, durably. Raises OSError where the disk refuses."""
+        """Records the start of a study, durably."""
         table = pa.Table.from_pylist([invocation_to_row(invocation)], schema=INVOCATION_SCHEMA)
         with locked(self._lock):
             self._copy.write(f"{INVOCATIONS}{invocation.id}.parquet", writing(table, INVOCATION_SCHEMA_VERSION))

@@ -278,7 +278,7 @@ def _search(client: "MlflowClient", experiment_id: str) -> Iterator[Shown]:
 
 
 def _experiment_id(client: "MlflowClient", study: str, question: str, tracking_uri: str) -> str:
-    """The experiment named as the study: found, restored if it was deleted, or created."""
+    """Found, restored if it was deleted, or created."""
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(study)

@@ -50,7 +50,7 @@ def note_name(study: str) -> str:
 
 
 def _send(invocation: Invocation, tracking_uri: str, page: Path, digest: str) -> bool | None:
-    """Whether the page had to be sent; None where there is no run to attach it to."""
+    """As `attach`; None where there is no such run."""
     client = connect(tracking_uri)
     experiment = client.get_experiment_by_name(invocation.study)
     if experiment is None:

@@ -97,10 +97,7 @@ class Writer:
         earlier: Iterable[Invocation] = (),
         results: Mapping[str, RunResult] | None = None,
     ) -> None:
-        """Begins to show `current`: first the study's `earlier` invocations and `results`, then what comes.
-
-        To be called once.
-        """
+        """Begins, once, to show `current`: first the study's `earlier` invocations and `results`, then what comes."""
         invocations = (*(invocation for invocation in earlier if invocation.id != current.id), current)
         event = _Opened(
             study=study, question=question, invocations=invocations, current=current, results=dict(results or {})
@@ -157,7 +154,7 @@ class Writer:
             self._closing.wait(_BREATH)
 
     def _waiting(self) -> list[_Event]:
-        """All events that wait; none where it is time to try again first."""
+        """All that wait; none where it is time to try again first."""
         try:
             events = [self._events.get(timeout=self._courier.patience())]
         except queue.Empty:
@@ -252,7 +249,6 @@ class _Courier:
             self.shown |= self._taken | {opened.current.id: 0}
 
     def _show(self, opened: _Opened, run_id: str) -> None:
-        """Shows one run as it is now, below the invocation that needed it first."""
         if self._experiment is None:
             return
         owner = self._owners.get(run_id)

@@ -8,7 +8,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from crossarch.platform.record.origin import is_uri, open_files, parse
+from crossarch.platform.record.origin import open_files, parse
 from crossarch.platform.validation import BadInputError
 from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.working_copy import WorkingCopy
@@ -22,7 +22,7 @@ def open_storage(place: str | Path) -> Path:
 
     Raises BadInputError where a URI is not allowed, or its storage cannot be read.
     """
-    if not is_uri(str(place)) or isinstance(place, Path):
+    if isinstance(place, Path) or "://" not in place:
         return Path(place)
     uri = str(parse(place))
     open_files(uri).check()
@@ -50,12 +50,6 @@ def working_copy(uri: str) -> WorkingCopy:
     return WorkingCopy(root.resolve(), open_files(uri))
 
 
-def require_writable_origin(root: Path) -> None:
-    """Raises BadInputError where `root` is a working copy, and nothing can be written to the storage itself."""
-    if uri := origin_of(root):
-        open_files(uri).check_writable()
-
-
 def copy_of(root: Path) -> WorkingCopy:
     """What `root` is: the storage itself, or the working copy of one elsewhere."""
     uri = origin_of(root)
@@ -63,7 +57,7 @@ def copy_of(root: Path) -> WorkingCopy:
 
 
 def origin_of(root: Path) -> str | None:
-    """The URI of the storage of which `root` is a working copy; None where it is the storage itself."""
+    """The URI of which `root` is a working copy; None where it is the storage itself."""
     try:
         return (root / ORIGIN).read_text(encoding="utf-8")
     except OSError:
@@ -76,6 +70,6 @@ def place_of(root: Path) -> str:
 
 
 def weights_elsewhere(root: Path) -> frozenset[str]:
-    """The file names of the kept weights of the storage of which `root` is a working copy. Raises OSError."""
+    """The files of weights kept at the origin of `root`, if it has one. Raises OSError."""
     copy = copy_of(root)
     return frozenset(name.removeprefix(WEIGHTS) for name in copy.names(WEIGHTS)) if copy.origin else frozenset()

@@ -107,7 +107,7 @@ def _lines(
 
 
 def _cells(study: Study, chart: Chart, table: Table) -> Iterator[tuple[str, str, str, Cell]]:
-    """The arm's label, what the chart calls the point, the network's label and the cell."""
+    """Arm, what the chart calls the point, network and cell."""
     names = {arm.label: arm.name for arm in study.arms}
     for row in table.rows:
         choice = names[row.arm] if chart.axis == "arm" else row.choices[table.axes.index(chart.axis)]

@@ -102,7 +102,6 @@ def render_comparison(found: Comparison) -> RenderableType:
 
 
 def _short(found: Comparison) -> Sheet:
-    """The cells in few columns."""
     counted = ("n A", "n B", "A (s)", "B (s)")
     return sheet(
         "compare",

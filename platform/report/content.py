@@ -173,7 +173,11 @@ def chart_picture(chart: Chart, drawn: Sequence[charts.ChartPanel], table: Table
 def curve_picture(study: Study, panels: tuple[curves.Panel, ...], quantity: str, name: str, told: str) -> Picture:
     """Curves over epochs, a panel a network."""
     axis = curves.QUANTITIES[quantity]
-    band = "Band: one sample standard deviation over seeds. " if _has_bands(panels) else ""
+    band = (
+        "Band: one sample standard deviation over seeds. "
+        if any(each.std for panel in panels for series in panel.series for each in series.summaries)
+        else ""
+    )
     notes = {
         "validation_accuracy": "On at most 1,000 validation images; only shown, nothing is chosen by it.",
         "train_loss": LOSS_NOTE,
@@ -188,7 +192,3 @@ def curve_picture(study: Study, panels: tuple[curves.Panel, ...], quantity: str,
         curves.curve_sheet(study, panels, quantity, name),
         titles=[one_line(f"{axis} over epochs, {panel.heading}") for panel in panels],
     )
-
-
-def _has_bands(panels: Iterable[curves.Panel]) -> bool:
-    return any(summary.std for panel in panels for series in panel.series for summary in series.summaries)

@@ -184,7 +184,7 @@ def levels(losses: Sequence[float]) -> list[float]:
 
 
 def _draw_spectra(axes: "Axes", spectra: "Sequence[Sequence[Sequence[float]]]") -> None:
-    """The mean of each rank over seeds, in a band from the lowest to the highest; `spectra` by place and seed."""
+    """Means over seeds, in bands from the lowest to the highest; `spectra` by place and seed."""
     for place, own in enumerate(spectra):
         by_rank = list(zip(*own, strict=True))
         ranks, means = range(1, len(by_rank) + 1), [summarize(values).mean for values in by_rank]

@@ -13,11 +13,6 @@ from crossarch.search_spaces.study import Study
 from crossarch.trainables.files import write_atomically, writing
 
 
-def default_folder(root: Path, study: str) -> Path:
-    """Where a study's report lies below the storage folder."""
-    return root / "reports" / study
-
-
 def publish(
     study: Study, seeds: Sequence[int], root: Path, tracking: str, *, folder: Path | None = None, anew: bool = True
 ) -> list[str]:
@@ -25,7 +20,7 @@ def publish(
 
     Where not `anew`, a page that was made from the same results is left as it is.
     """
-    folder = folder or default_folder(root, study.name)
+    folder = folder or root / "reports" / study.name
     try:
         write_report(study, tuple(seeds), root, folder, anew=anew)
     except OSError as error:

@@ -156,7 +156,7 @@ def keep_rate_figure(study: str, drawn: Sequence[Line]) -> "Figure":
     axes = figure.subplots()
     axes.set(title=f"{study}: keep rate of DropPath", ylabel="Keep rate p (share of paths kept)", ylim=(0, 1.05))
     draw(axes, drawn, itertools.count())
-    finish(figure, [axes], longest(drawn))
+    finish(figure, [axes], drawn)
     return figure
 
 
@@ -174,13 +174,8 @@ def learning_rate_figure(study: str, drawn: Sequence[Line]) -> "Figure":
         axes.yaxis.set_major_formatter(partial(_in_powers, power=power))
         axes.set(ylabel=f"Learning rate ($10^{{{power}}}$)", ylim=(0, 1.05 * maximum))
     panels[0].set_title(f"{study}: learning rate")
-    finish(figure, panels, longest(drawn))
+    finish(figure, panels, drawn)
     return figure
-
-
-def longest(drawn: Iterable[Line]) -> int:
-    """Epochs of the longest line."""
-    return max(len(line.values) for line in drawn)
 
 
 def _in_powers(value: float, place: int, power: int) -> str:
@@ -213,13 +208,13 @@ def mark(axes: "Axes", phases: PhasesConfig) -> None:
     top.spines["top"].set_visible(False)
 
 
-def finish(figure: "Figure", panels: "Sequence[Axes]", epochs: int) -> None:
-    """Names the axis of `epochs` and puts the legend below."""
+def finish(figure: "Figure", panels: "Sequence[Axes]", drawn: Iterable[Line]) -> None:
+    """Names the axis of epochs, as long as the longest line, and puts the legend below."""
     from matplotlib.ticker import MaxNLocator
 
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#e0e0e0", linewidth=0.6)
-    panels[-1].set(xlabel="Epoch (passes over the training set)", xlim=(0, epochs))
+    panels[-1].set(xlabel="Epoch (passes over the training set)", xlim=(0, max(len(line.values) for line in drawn)))
     panels[-1].xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     figure.legend(loc="outside lower left", frameon=False, handlelength=3.5)

@@ -49,12 +49,8 @@ def to_svg(figure: "Figure") -> str:
     file = io.StringIO()
     with saving():
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return re.sub(r' d="[^"]*"', _rounded, file.getvalue())
-
-
-def _rounded(path: re.Match[str]) -> str:
-    """A path with coordinates to a hundredth of a point, which are half as long."""
-    return re.sub(r"(\.\d\d)\d+", r"\1", path[0])
+    shorter = r"(\.\d\d)\d+"  # coordinates to a hundredth of a point
+    return re.sub(r' d="[^"]*"', lambda path: re.sub(shorter, r"\1", path[0]), file.getvalue())
 
 
 def to_png(figure: "Figure") -> bytes:

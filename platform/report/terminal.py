@@ -85,7 +85,6 @@ def _grids(table: Table, width: int) -> list[Grid]:
 
 
 def _piece(table: Table, columns: Sequence[int], stacked: bool) -> Grid:
-    """Some columns of the table; `stacked` puts each gap under its number."""
     grid = headed(padding=NARROW, leading=int(stacked))
     for name in (*table.axes, "arm"):
         grid.add_column(Text(title(name)), max_width=LABEL_WIDTH, overflow="fold")
@@ -139,7 +138,6 @@ def _teachers(table: Table) -> list[RenderableType]:
 
 
 def _against(table: Table) -> list[RenderableType]:
-    """Each number of ours beside the paper's, if there are any."""
     compared = told(table)
     if not compared:
         return []

@@ -12,7 +12,6 @@ from crossarch.platform.report.wording import number, paper, title
 from crossarch.search_spaces.published import Published, published
 
 Verdict = Literal["reproduced", "above", "below", "too few seeds", "not run", "data unavailable"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 FEWEST = 3
 """Seeds that a verdict needs: as many as the paper has. With two, the margin is wide enough for nearly any number."""
@@ -83,8 +82,7 @@ def judge(cell: Cell) -> Verdict:
 def margin(ours: Summary, known: Published) -> float:
     """Points by which ours may miss the paper's mean through seeds and rounding alone, at 95 % confidence.
 
-    Welch's interval of the difference where the paper gives its standard deviation; else the half-width of ours
-    plus `tolerance`. Raises ValueError for a single run of ours.
+    `welch` where the paper gives its deviation; else `half_width` and `tolerance`. Raises ValueError for a single run.
     """
     if known.std is None:
         return half_width(ours) + tolerance(known.images_per_class) + ROUNDING
@@ -137,18 +135,13 @@ def _spread(ours: Summary) -> float:
     return ours.std
 
 
-def tally(compared: Sequence[Comparison]) -> dict[Verdict, int]:
-    """How many numbers have each verdict: every verdict is a key."""
-    verdicts = [each.verdict for each in compared]
-    return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
-
-
 def headline(table: Table) -> str:
     """The counts of the verdicts, and the profile, in a sentence; empty where the paper has no number of the study."""
     compared = compare(table)
     if not compared:
         return ""
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in tally(compared).items())
+    verdicts = [each.verdict for each in compared]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in get_args(Verdict))
     shorter = "" if table.budget == 1 else f", at {table.budget:g} of the paper's epochs"
     return f"Against the paper, profile {table.profile}{shorter}: {len(compared)} published numbers, {counts}."
 

@@ -55,9 +55,9 @@ def made_up_study(runs: int) -> Study:
 
 
 def measure(driven: int, cohorts: Iterable[int], reported: int, console: Console) -> dict[str, Any]:
-    """Seconds that the platform takes: `driven` runs through the driver, `reported` finished ones reported and rerun.
+    """What the platform takes for `driven` runs, in each of `cohorts`, and for `reported` finished ones.
 
-    The former once for each of `cohorts`, runs a worker is given at a time. All in folders that are gone afterwards.
+    All in folders that are gone afterwards.
     """
     document: dict[str, Any] = {
         "measured_at": now(),
@@ -75,7 +75,7 @@ def measure(driven: int, cohorts: Iterable[int], reported: int, console: Console
 
 
 def _drive(study: Study, root: Path, cohort: int) -> dict[str, float]:
-    """Milliseconds a run of all together, and of these until the first run's end, in the ledger and for MLflow."""
+    """Milliseconds a run, in all and of these until the first run's end, in the ledger and for MLflow."""
     site = Site(root=root, tracking=default_tracking_uri(root), cohort=cohort)
     plan = make_plan(study.expand(), {}, root / "weights")
     invocation = begin(study=study.name, question=study.question, command="bench platform", members=plan.members)

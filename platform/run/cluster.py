@@ -117,9 +117,9 @@ def _nodes() -> tuple[Node, ...]:
 
 @contextmanager
 def on_demand(site: Site, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[Callable[[], Cluster]]:
-    """A function that gives the site's cluster, connected to at its first call, until the context ends.
+    """Gives the site's cluster, connected to at the first call, until the context ends; `tell` hears what it waits for.
 
-    It raises as `connected` and `Cluster.serving` do. `tell` hears what the cluster waits for, if it does.
+    The function raises as `connected` and `Cluster.serving` do.
     """
 
     def connect() -> Cluster:
@@ -133,7 +133,6 @@ def on_demand(site: Site, tell: Callable[[str], None] = lambda sentence: None) -
 
 
 def _start() -> None:
-    """A cluster of our own."""
     reason: Exception | None = None
     for _ in range(ATTEMPTS):
         try:
@@ -163,7 +162,7 @@ def _attach(name: str, address: str) -> None:
 
 
 def _additions(job: str | None) -> dict[str, str]:
-    """WORKER_ENVIRONMENT without what the job that we run in says itself, which Ray would refuse to hear twice."""
+    """WORKER_ENVIRONMENT without what our job says itself, which Ray would refuse to hear twice."""
     environment = (json.loads(job).get("runtime_env") or {}) if job else {}
     return {key: value for key, value in WORKER_ENVIRONMENT.items() if key not in (environment.get("env_vars") or {})}
 

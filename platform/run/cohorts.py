@@ -128,7 +128,6 @@ class Cohorts:
         cohort.left, cohort.trains = [], False
 
     def _make_room(self, cohort: Cohort, reason: str) -> None:
-        """The run goes back, to be tried with more of a GPU, if there is more."""
         if self.packing.loosen(cohort.left[0], cohort.share):
             self.queue.put_back(self._leave(cohort).run_id)
         else:

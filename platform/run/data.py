@@ -83,11 +83,7 @@ def available(planned: Iterable[Planned], root: Path) -> tuple[Planned, ...]:
 
 
 def prepare(configs: Iterable[RunConfig], root: Path, raw: Path | None, tell: Callable[[str], None]) -> None:
-    """Downloads, decodes and whitens what `configs` are trained and tested on, so that no two workers have to.
-
-    Data that need none of this, and data made ready before, take no time. `raw` is where data sets already lie.
-    Raises BadInputError where data cannot be had or are not what they should be.
-    """
+    """Makes ready what `configs` are trained and tested on, so that no two workers have to. Raises as `make_ready`."""
     wanted = sorted({(each.data.dataset, each.data.whitening, each.data.distilled is None) for each in configs})
     parts = [
         (dataset, whitening, part)
@@ -101,7 +97,10 @@ def prepare(configs: Iterable[RunConfig], root: Path, raw: Path | None, tell: Ca
 def make_ready(
     parts: Iterable[tuple[str, str, str]], root: Path, raw: Path | None, tell: Callable[[str], None]
 ) -> None:
-    """Downloads, decodes and whitens parts of real data sets: data set, whitening, part. Raises as `prepare` does."""
+    """Downloads, decodes and whitens parts of real data sets (data set, whitening, part) where that is not yet done.
+
+    `raw` is where data sets already lie. Raises BadInputError where data cannot be had or are not what they should be.
+    """
     wanted = [part for part in parts if DATASETS[part[0]].archive]
     if not wanted:
         return

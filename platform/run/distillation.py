@@ -38,10 +38,7 @@ def distil_into_store(config: DistillConfig, name: str, site: Site, console: Con
 
 
 def distil_for(study: Study, site: Site, console: Console, cluster: Callable[[], Cluster]) -> tuple[Study, int]:
-    """Distils what `study` makes itself and the store lacks: the study, bound to it all, and the exit status.
-
-    Ends at the first set that is not stored. Raises as `distil` does.
-    """
+    """As `distil`, all that `study` makes, up to the first that is not stored: the study, bound, and the status."""
     for name, config in study.to_distil().items():
         status = distil(config, name, site, console, cluster)
         if status:
@@ -53,9 +50,8 @@ def distil_for(study: Study, site: Site, console: Console, cluster: Callable[[],
 def distil(config: DistillConfig, name: str, site: Site, console: Console, cluster: Callable[[], Cluster]) -> int:
     """Distils `config` under `name`, unless it is there; the exit status: 0 stored, 1 failed, 130 interrupted.
 
-    `cluster` is asked for only where there is something to do. Raises BadInputError where another set has the name or
-    data cannot be had, ConnectionError where the site's cluster does not answer, ClusterError where Ray does not start
-    here.
+    `cluster` is asked for only where there is something to do, and raises as `on_demand` says. Raises BadInputError
+    where another set has the name or data cannot be had.
     """
     there = stored(config, name, site.root)
     with DistillationView(site.tracking, config, name, console.print) as view:

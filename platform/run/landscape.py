@@ -92,7 +92,7 @@ def evenly(radius: float, points: int) -> tuple[float, ...]:
 
 
 def _known(config: RunConfig, workplace: Workplace, eigenvalues: int, distances: tuple[float, ...]) -> Landscape | None:
-    """What was measured before on these very weights in the same way."""
+    """What was measured before in the same way."""
     name = f"landscapes/{run_id(config)}.json"
     workplace.copy.pull(name)
     known = read(workplace.root / name)

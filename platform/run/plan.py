@@ -147,5 +147,5 @@ def _is_done(result: RunResult | None) -> bool:
 
 
 def _has_weights(result: RunResult | None, kept: bool) -> bool:
-    """Whether its weights are there, or never will be: a diverged run is not trained again."""
+    """Whether its weights are there, or never will be."""
     return result is not None and (result.outcome == "diverged" or (_is_done(result) and kept))

@@ -17,7 +17,7 @@ from crossarch.platform.record.storage import weights_elsewhere
 from crossarch.platform.run.data import available
 from crossarch.platform.run.listeners import Listener
 from crossarch.platform.run.plan import Plan, Task, make_plan
-from crossarch.search_spaces.space import Domain, Point, Space
+from crossarch.search_spaces.space import Point, Space
 from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sampler, Sweep, numbered
 from crossarch.trainables.identity import run_id
@@ -25,7 +25,6 @@ from crossarch.trainables.result import RunResult
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.distributions import FloatDistribution
 
 ROUND = 4
 """Points asked for at a time: each round knows the results of all before it, and keeps several devices busy."""
@@ -72,8 +71,8 @@ class Growth:
     """A sweep whose sampler chooses further points as the results of earlier ones come in."""
 
     def __init__(self, sweep: Sweep, sampler: Sampler, seeds: tuple[int, ...], *, keeps_stopped: bool = True) -> None:
-        """`keeps_stopped`: whether runs that were stopped early stay so, rather than being trained in full."""
         self.keeps_stopped = keeps_stopped
+        """Whether runs that were stopped early stay so, rather than being trained in full."""
         self.sweep = sweep
         """With all points chosen so far."""
         self._sampler, self._seeds = sampler, seeds
@@ -96,7 +95,11 @@ class Growth:
         space = self.sweep.space
         trials = [self._search.ask(distributions(space)) for _ in range(min(ROUND, self._left))]
         first = self._sampler.count - self._left + 1
-        names = numbered(self._sampler.name, [point_of(space, trial.params) for trial in trials], first)
+        points = [
+            space.moved({each.name: each.rounded(trial.params[each.name]) for each in space.searched})
+            for trial in trials
+        ]
+        names = numbered(self._sampler.name, points, first)
         self._left -= len(trials)
         self.sweep = self.sweep.with_points(names)
         self._asked = dict(zip(names, trials, strict=True))
@@ -209,21 +212,14 @@ def search(sampler: Sampler) -> "optuna.Study":
     return optuna.create_study(direction="maximize", sampler=chooser)
 
 
-def distribution(domain: Domain) -> "FloatDistribution":
-    """Optuna's form of a domain; on a logarithmic one it knows no steps, which `point_of` makes up for."""
+def distributions(space: Space) -> "dict[str, optuna.distributions.BaseDistribution]":
+    """Optuna's form of the searched domains, by name; logarithmic ones without steps, as it knows none there."""
     from optuna.distributions import FloatDistribution
 
-    return FloatDistribution(domain.low, domain.high, log=domain.log, step=None if domain.log else domain.step)
-
-
-def distributions(space: Space) -> "dict[str, optuna.distributions.BaseDistribution]":
-    """Optuna's form of the searched domains, by name."""
-    return {domain.name: distribution(domain) for domain in space.searched}
-
-
-def point_of(space: Space, params: Mapping[str, float]) -> Point:
-    """The point for what Optuna suggests."""
-    return space.moved({domain.name: domain.rounded(params[domain.name]) for domain in space.searched})
+    return {
+        each.name: FloatDistribution(each.low, each.high, log=each.log, step=None if each.log else each.step)
+        for each in space.searched
+    }
 
 
 def as_trial(space: Space, point: Point, value: float) -> "optuna.trial.FrozenTrial":

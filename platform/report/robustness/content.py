@@ -69,7 +69,6 @@ def _pictures(sweep: Sweep, found: Sequence[Surface], where: str) -> Iterator[Pi
 
 
 def _told(maps: Sequence[tuple[str, HeatMap]]) -> str:
-    """What analysis of variance says of a full grid."""
     return "".join(
         f"{network}: interaction of {each.rows.symbol} and {each.columns.symbol} is {each.interaction.share:.0%} of "
         f"the variance between cells (p = {each.interaction.p:.2g}). "

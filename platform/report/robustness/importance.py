@@ -59,7 +59,7 @@ def importances(surface: Surface, *, resamples: int = RESAMPLES, seed: int = 0) 
 
 
 def _both(surface: Surface, means: "Values") -> tuple[Mapping[str, float], Mapping[str, float]]:
-    """fANOVA and PED-ANOVA through Optuna, by the domain's name."""
+    """fANOVA and PED-ANOVA, by the domain's name."""
     import optuna
 
     from crossarch.platform.run.sampling import as_trial
@@ -131,7 +131,6 @@ def heat_map(surface: Surface, rows: Domain, columns: Domain) -> HeatMap:
 
 
 def _binned(values: Sequence[float], domain: Domain) -> tuple[list[int], tuple[str, ...]]:
-    """The cell of each value, and the cells' labels."""
     import numpy as np
 
     unique = sorted(set(values))

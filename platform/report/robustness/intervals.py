@@ -113,7 +113,7 @@ def equivalence(differences: Sequence[Sequence[float]], margin: float, level: fl
 
 
 def _p(values: Sequence[float], margin: float) -> float:
-    """The larger p of the two one-sided tests."""
+    """Of the two one-sided tests, the larger."""
     from scipy.stats import t
 
     centre, error = sum(values) / len(values), spread(values) / math.sqrt(len(values))

@@ -33,10 +33,10 @@ def export_configs(configs: Iterable[RunConfig], file: Path) -> None:
 
 
 def import_results(folder: Path, root: Path) -> tuple[int, int]:
-    """Admits the results below `folder` to the ledger under `root`; how many, and how many were there already.
+    """Admits results and teachers' weights below `folder` to the ledger; how many, and how many were there already.
 
-    Weights of teachers come along. All files are checked before the first is admitted. Raises BadInputError where
-    there are none, or one of them is not what it says it is.
+    All files are checked before the first is admitted. Raises BadInputError where there are none, or one is not what
+    it says it is.
     """
     files = sorted((folder / "results").glob("*.json"))
     if not files:
@@ -82,7 +82,6 @@ def read_result(file: Path) -> RunResult:
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong, on one line."""
     told = isinstance(error, ValueError | BadInputError)
     return (str(error) if told else f"{type(error).__name__}: {error}").partition("\n")[0]
 

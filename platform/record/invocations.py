@@ -34,7 +34,7 @@ class Invocation:
     """One start of a study, and all the runs it needed, whether trained by it or there already."""
 
     id: str
-    """Sorts by time: see `invocation_id`."""
+    """Sorts by time."""
     study: str
     question: str = ""
     """What the study asks."""
@@ -55,7 +55,7 @@ INVOCATION_SCHEMA = pa.schema(
 
 
 def invocation_id(instant: datetime) -> str:
-    """A new name that sorts by time: the instant in UTC to the microsecond, and six random hexadecimal digits."""
+    """A new name that sorts by time: the instant in UTC to the microsecond, and random digits."""
     return f"{instant.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}"
 
 

@@ -85,7 +85,7 @@ class Ledger:
         return self._load(None, None)
 
     def versions(self) -> dict[str, int]:
-        """The METHOD_VERSION that each recorded run was trained under, by run id. Warns and raises as `read` does."""
+        """Each recorded run's METHOD_VERSION, by run id. Warns and raises as `read` does."""
         table = self._load([*_RANKING, "method_version"], None)
         return dict(zip(table["run_id"].to_pylist(), table["method_version"].to_pylist(), strict=True))
 
@@ -134,7 +134,6 @@ class Ledger:
         return sorted(found, key=lambda invocation: invocation.id)
 
     def _name(self, run_id: str, row: dict[str, Any]) -> str:
-        """The file of a row: elsewhere with its digest."""
         mark = f"~{hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:16]}" if self._copy.origin else ""
         return f"{RUNS}{run_id}{mark}.parquet"
 
@@ -167,12 +166,11 @@ _RANKING = ["run_id", "outcome", "finished_at"]
 
 
 def _run_of(path: Path) -> str:
-    """The run of a file, but for merged ones."""
     return path.stem.partition("~")[0]
 
 
 def _rank(outcome: str, finished_at: str) -> tuple[bool, str]:
-    """What decides between two attempts at one run: results before failures, then the newer."""
+    """Of two attempts at one run, results come before failures, then the newer."""
     return outcome in ("finished", "diverged"), finished_at
 
 

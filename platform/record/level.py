@@ -14,7 +14,7 @@ _VIEW_VERSION = 2
 
 
 def study_digest(invocations: Iterable[Invocation], results: Mapping[str, RunResult]) -> str:
-    """What a level view of a study depends on: its invocations, and its runs' outcomes and instants."""
+    """What a level view of a study depends on."""
     runs = sorted(f"{name} {result.outcome} {result.finished_at}" for name, result in results.items())
     lines = [str(_VIEW_VERSION), *sorted(invocation.id for invocation in invocations), *runs]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -35,7 +35,7 @@ def mark_level(root: Path, tracking_uri: str, study: str, digest: str) -> None:
 
 
 def forget(root: Path, tracking_uri: str, study: str) -> None:
-    """Remembers nothing of the study any more."""
+    """The opposite of `mark_level`."""
     _note(root, tracking_uri, study).unlink(missing_ok=True)
 
 

@@ -55,7 +55,7 @@ class Measurement(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """One run as MLflow shall show it, but for its parent, whose name there is not known here."""
+    """One run as MLflow shall show it, but for its parent."""
 
     name: str
     status: Status
@@ -78,7 +78,7 @@ class Description:
 
 
 def key_of(tags: Mapping[str, str]) -> str | None:
-    """The run or invocation that MLflow's run with these tags shows; None for a run that is not ours."""
+    """The run or invocation that has these tags; None where it is not ours."""
     return tags.get(RUN_ID) or tags.get(INVOCATION)
 
 
@@ -255,5 +255,5 @@ def _cut(tags: Mapping[str, Any]) -> dict[str, str]:
 
 
 def missing_metrics(wanted: Iterable[Measurement], stored: Collection[tuple[str, int]]) -> list[Measurement]:
-    """Those whose metric has no value at their step yet."""
+    """Those of steps without a value."""
     return [measurement for measurement in wanted if (measurement.name, measurement.step) not in stored]

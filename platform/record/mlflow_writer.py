@@ -71,15 +71,13 @@ _Event = _Opened | _Started | _Done | _Reported | _Closed
 class Writer:
     """MLflow's view of one invocation, live. No method raises or waits, but for `close`.
 
-    What could not be delivered is tried again after a pause, and once more on closing; after that `View.level`
-    recovers it from the ledger. `clock` gives seconds.
+    What could not be delivered is tried again after a pause, and once more on closing. `clock` gives seconds.
     """
 
     def __init__(self, tracking_uri: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.last_error: str | None = None
-        """The latest failure, in one sentence; None where there was none."""
+        """The latest failure, in one sentence."""
         self.failures = 0
-        """How often MLflow failed."""
         self._wanted: dict[str, int] = {}
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._points_waiting = 0
@@ -128,7 +126,7 @@ class Writer:
         self._events.put(_Done(run_id=run_id, number=self._want(run_id), result=result))
 
     def close(self, timeout: float) -> int:
-        """Ends the invocation and waits up to `timeout` seconds; how many runs, it included, are not level."""
+        """Ends the invocation in at most `timeout` seconds; how many runs, it included, are not level."""
         self._events.put(_Closed())
         self._closing.set()
         if self._thread is not None:

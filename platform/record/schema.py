@@ -1,9 +1,8 @@
 """One run as one Arrow row: columns for whoever queries, JSON for whoever must have the run back exactly.
 
-Settings and environment are there twice, on purpose: as typed columns (`keep_rate.minimum`, `environment.device`)
-that pandas and DuckDB filter and group by, and as the JSON texts `config` and `environment` from which the run is
-rebuilt to the last bit, its teacher's recipe included. The setting columns follow the configuration's dataclasses:
-a new setting is a new column, and is null in the rows of files that are older than it.
+Settings and environment are there twice: as typed columns (`keep_rate.minimum`, `environment.device`) to filter and
+group by, and as JSON from which the run is rebuilt to the last bit, its teacher's recipe included. Columns follow the
+dataclasses: a new setting is a new column, null in the rows of files that are older than it.
 """
 
 import dataclasses

@@ -35,9 +35,9 @@ def open_storage(place: str | Path) -> Path:
 
 
 def working_copy(uri: str) -> WorkingCopy:
-    """The working copy on this machine of the storage at `uri`, made if need be, and as old as it is.
+    """The working copy of `uri` on this machine, as old as it is, below XDG_CACHE_HOME or ~/.cache.
 
-    It lies below XDG_CACHE_HOME, or ~/.cache. Raises BadInputError where it cannot be written.
+    Raises BadInputError where it cannot be made.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     root = cache / "crossarch" / hashlib.sha256(uri.encode()).hexdigest()[:16]

@@ -47,7 +47,7 @@ class ChartPanel:
 
 
 def chart_panels(study: Study, table: Table) -> tuple[ChartPanel, ...]:
-    """The panels of the study's chart that have a point, in the chart's order; none for a study without a chart."""
+    """The panels that have a point, in the chart's order."""
     if study.chart is None:
         return ()
     shown = _shown(study, study.chart)
@@ -60,7 +60,7 @@ def chart_panels(study: Study, table: Table) -> tuple[ChartPanel, ...]:
 
 
 def _shown(study: Study, chart: Chart) -> dict[str, list[Key]]:
-    """The lines that each panel may have, whatever has been run, level lines last."""
+    """The lines that each panel may have, level lines last."""
     drawn = [arm for arm in study.arms if arm.name in chart.arms]
     levels: list[Key] = [(study.teacher, arm.label) for arm in study.arms if arm.name in chart.levels]
     shown: dict[str, list[Key]] = {}

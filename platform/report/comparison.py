@@ -93,10 +93,7 @@ class Comparison:
 def group_runs(
     study: Study, planned: Iterable[Planned], results: Mapping[str, RunResult], by: Sequence[str]
 ) -> dict[Key, Group]:
-    """The runs of `planned` by what they are in `by`: `arm`, an axis, or a setting by its dotted name.
-
-    `results` are by the run ids of the plan; what has none is left out.
-    """
+    """The runs of `planned` that have results, by what they are in `by`: `arm`, an axis, or a setting."""
     found: dict[Key, list[Planned]] = {}
     for plan in planned:
         found.setdefault(tuple(_value(study, plan, name) for name in by), []).append(plan)
@@ -118,7 +115,7 @@ def _value(study: Study, plan: Planned, name: str) -> str:
 
 
 def check_keys(study: Study, by: Sequence[str]) -> None:
-    """Raises ValueError for a key that is no `arm`, axis of the study or setting."""
+    """Raises ValueError for a key that `group_runs` does not know."""
     from crossarch.platform.record.schema import setting_fields
 
     axes = [axis.name for axis in study.axes]

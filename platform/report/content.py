@@ -70,7 +70,7 @@ class Report:
 def digest(
     study: Study, table: Table, results: Mapping[str, RunResult], root: Path, recorded: Sequence[str] = ()
 ) -> str:
-    """What a page depends on, without making it: the study, its runs as they stand, its distilled sets."""
+    """What a page depends on, without making it."""
     from crossarch.platform.run.data import store
 
     runs = [(run.run_id, run.outcome, results[run.run_id].finished_at) for run in table.runs if run.run_id in results]
@@ -115,7 +115,7 @@ def make_report(
 
 
 def explained(table: Table) -> list[str]:
-    """What the verdict's numbers mean, a sentence each, in the words of the page."""
+    """`caption` in the words of the page."""
     sentences = [sentence.replace("In brackets: points", "Gap: points") for sentence in caption(table)]
     if any(cell and cell.published for row in table.rows for cell in row.cells):
         sentences.append("Paper: the number that the paper prints, in brackets the points by which ours is above it.")
@@ -123,7 +123,7 @@ def explained(table: Table) -> list[str]:
 
 
 def conditions_in_words(table: Table) -> str:
-    """On what the numbers were made, a sentence: they go nowhere without it."""
+    """On what the numbers were made, a sentence."""
     known = table.conditions
     where = "; ".join(filter(None, ("; ".join(known.hardware), "; ".join(known.software))))
     return f"Trained on {one_line(where)}." if where else ""

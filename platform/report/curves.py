@@ -42,7 +42,7 @@ class Panel:
 
 
 def panels(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult], quantity: str) -> tuple[Panel, ...]:
-    """The curves of `quantity`, a field of `Point`, over finished runs of `seeds`; panels without any are absent."""
+    """The panels that have a curve of `quantity`, a field of `Point`, over finished runs."""
     runs: dict[tuple[str, ...], dict[str, list[RunResult]]] = {}
     for plan in study.expand(seeds):
         result = results.get(run_id(plan.config))

@@ -115,7 +115,7 @@ FORMATS: Mapping[str, tuple[str, str, Callable[[Sheet], str]]] = {
 
 
 def write_sheets(sheets: Iterable[Sheet], folder: Path) -> list[Path]:
-    """Writes every sheet in every format below `folder`; the files. Raises OSError where the disk refuses."""
+    """Writes every sheet in every format; the files. Raises OSError."""
     written = []
     for each in sheets:
         for suffix, (_, _, write) in FORMATS.items():

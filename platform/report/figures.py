@@ -89,7 +89,7 @@ def style(place: int) -> Style:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Our settings on top of matplotlib's own, whatever the user's are."""
+    """Our settings, whatever the user's are."""
     from matplotlib import rc_context, rcdefaults, rcParams
 
     with rc_context():
@@ -120,7 +120,7 @@ def curve_figure(panels: Sequence[Panel], ylabel: str) -> "Figure":
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float, int]:
-    """Lowest and highest value of all bands, and the last epoch."""
+    """Of values, and the last epoch."""
     lows, highs = band([summary for panel in panels for series in panel.series for summary in series.summaries])
     low, high = min(lows), max(highs)
     room = 0.04 * (high - low) or 1.0
@@ -233,7 +233,7 @@ def _draw_cell(axes: "Axes", cell: Cell, at: float, step: float, look: Style) ->
 
 
 def legend_columns(arms: Iterable[str], wide: float) -> int:
-    """How many entries of a legend stand beside each other in `wide` inches, by the longest label's letters."""
+    """How many entries fit beside each other in `wide` inches."""
     entry = 0.8 + 0.09 * max((len(label(arm)) for arm in arms), default=0)
     return max(1, int(wide / entry))
 

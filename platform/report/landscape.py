@@ -54,8 +54,8 @@ def names(study: Study, places: Mapping[Place, object]) -> dict[Place, str]:
 def over_first(found: "Found") -> dict[Place, Interval | None]:
     """Each place's largest eigenvalue over that of the first arm in the same cell: mean ratio and its interval.
 
-    Geometric, by Student's t over the logarithms, paired over the seeds that both have; None for fewer than two, and
-    where an eigenvalue is not positive. The first arm itself is left out.
+    Geometric, by Student's t over the logarithms of shared seeds; None for fewer than two, and where an eigenvalue is
+    not positive.
     """
     largest: dict[Place, dict[int, float]] = {}
     for plan, landscape in found:
@@ -75,7 +75,7 @@ def over_first(found: "Found") -> dict[Place, Interval | None]:
 
 
 def render_landscapes(study: Study, found: "Found") -> RenderableType:
-    """The largest eigenvalue, the sum of all that were measured, and the loss, over seeds."""
+    """Eigenvalues and loss over seeds."""
     places = by_place(found)
     grid = headed()
     count, ratios = len(found[0][1].eigenvalues), over_first(found)

@@ -16,7 +16,7 @@ from crossarch.trainables.files import write_atomically, writing
 def publish(
     study: Study, seeds: Sequence[int], root: Path, tracking: str, *, folder: Path | None = None, anew: bool = True
 ) -> list[str]:
-    """Writes the report and attaches its page; what to tell of it, a line each. Nothing that fails is raised.
+    """Writes the report and attaches its page; what to tell of it, failures included, a line each.
 
     Where not `anew`, a page that was made from the same results is left as it is.
     """

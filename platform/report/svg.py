@@ -45,7 +45,7 @@ def saving() -> Iterator[None]:
 
 
 def to_svg(figure: "Figure") -> str:
-    """The figure as an SVG file on white; the same figure always gives the same text."""
+    """The figure on white; the same always gives the same text."""
     file = io.StringIO()
     with saving():
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
@@ -54,7 +54,7 @@ def to_svg(figure: "Figure") -> str:
 
 
 def to_png(figure: "Figure") -> bytes:
-    """The figure as a PNG file on white."""
+    """The figure on white."""
     file = io.BytesIO()
     with saving():
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

@@ -35,8 +35,7 @@ def landscapes(
 ) -> list[tuple[Planned, Landscape]]:
     """A landscape for every finished run of the study whose weights were kept.
 
-    `say` hears first how many will be measured, then of each that was; `tell` how far the present one is. Raises
-    BadInputError where no run has weights.
+    `say` hears a line a run; `tell` how far the present one is. Raises BadInputError where no run has weights.
     """
     plans = _with_weights(study, seeds, workplace)
     found = {run_id(plan.config): _known(plan.config, workplace, eigenvalues, tuple(distances)) for plan in plans}

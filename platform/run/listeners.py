@@ -41,7 +41,7 @@ class LedgerListener(Listener):
         self.ledger, self.root = ledger, root
 
     def done(self, task: Task, result: RunResult) -> None:
-        """The ledger first, then the checkpoints go."""
+        """The ledger comes first."""
         self.ledger.write(result)
         if result.is_result or result.outcome == "stopped":
             copy_of(self.root).drop(f"checkpoints/{task.run_id}/")

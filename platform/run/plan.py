@@ -83,9 +83,8 @@ def make_plan(
     study: str = "",
     keeps_stopped: bool = False,
 ) -> Plan:
-    """The plan for the `planned` runs of a `study`, given the ledger's `results` and the folder of kept weights.
-
-    `elsewhere` are the names of those that are kept in storage of which the folder is a working copy.
+    """The plan for the `planned` runs of a `study`, from the ledger's `results`, the folder of kept `weights`, and the
+    names of those kept `elsewhere`.
 
     A run without a result is a task, one that was stopped early only where not `keeps_stopped`. So is a teacher that
     has one, but whose weights are gone while a task still needs them: it is trained again for its weights; and so is

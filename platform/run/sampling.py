@@ -162,7 +162,7 @@ class Supply(Listener):
 
 
 def supplying(supplies: Sequence[Supply]) -> Callable[[], list[Task] | None]:
-    """What a queue asks for further tasks where several studies have samplers."""
+    """`more` of all."""
 
     def more() -> list[Task] | None:
         given = [supply.more() for supply in supplies]
@@ -189,7 +189,7 @@ def grown_from(study: Study, seeds: tuple[int, ...], root: Path) -> Study:
 
 
 def recorded_forms(study: Study, ledger: Ledger) -> tuple[Study, ...]:
-    """The study; one with a sampler with the points chosen so far, by the seeds of each recorded start, latest last."""
+    """The study; one with a sampler as it is by the seeds of each recorded start, latest last."""
     if growth_of(study, study.seeds) is None:
         return (study,)
     results = ledger.read()

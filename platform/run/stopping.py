@@ -66,7 +66,7 @@ class EarlyStopping(Listener):
     """
 
     def __init__(self, grace: float, ask: Callable[[str, str], None]) -> None:
-        """`grace` is in (0, 1); `ask` gets a run's id and why it is to end, at each report from which that is so."""
+        """`grace` is in (0, 1); `ask` gets a run's id and why it is to end."""
         self._grace, self._ask = grace, ask
         self._groups: dict[str, tuple[str, ...]] = {}
         self._stoppable: set[str] = set()
@@ -78,7 +78,7 @@ class EarlyStopping(Listener):
         return None if site.stop_early is None else cls(site.stop_early, partial(ask, site.root, stops_of(invocation)))
 
     def know(self, study: Study, results: Mapping[str, RunResult], members: Iterable[Member]) -> None:
-        """Members of a sweep that are told of from now on, and `results` of earlier ones, by run id."""
+        """Members of a sweep, and `results` of earlier ones, by run id."""
         if not isinstance(study, Sweep):
             return
         fixed = {arm.name for arm in study.arms if arm.name not in study.points}

@@ -126,7 +126,7 @@ class Events(NotSnapshotted, tune.Callback):
         self.cohorts.report(trial.trial_id, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Tune will replace the worker, whose machine was taken away with notice: there is less for it to do now."""
+        """Tune will replace the worker, whose machine was taken away: there is less for it to do now."""
         runs = trial.config["runs"]
         trial.config["runs"] = runs[len(runs) - self.cohorts.left(trial.trial_id) :]
 
@@ -141,10 +141,7 @@ class Events(NotSnapshotted, tune.Callback):
 
 
 def keep_credentials() -> None:
-    """Keeps Tune from sending the driver's AWS_ variables to its workers in a runtime environment, which Ray logs.
-
-    Every node has credentials of its own.
-    """
+    """Keeps Tune from sending AWS_ variables to workers, which have their own, in a way that Ray logs."""
     names = class_cache.ENV_VARS_TO_PROPAGATE
     names -= {name for name in names if name.startswith("AWS_")}
 

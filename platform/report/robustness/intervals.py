@@ -7,7 +7,7 @@ seed by seed, and a resampled seed is resampled in all configurations at once.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from crossarch.platform.report.statistics import LEVEL, student
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-    Values = NDArray[float64]
-    """Accuracies in %, configurations x seeds."""
+Values: TypeAlias = "NDArray[float64]"
+"""Accuracies in %, configurations x seeds."""
 
 FEWEST = 5
 """Seeds below which no bootstrap interval is given: it would be far too narrow."""
@@ -58,7 +58,7 @@ def spread(values: Sequence[float]) -> float:
 
 
 def bootstrap(
-    values: "Values", statistic: "Callable[[Values], float]", *, resamples: int = RESAMPLES, seed: int = 0
+    values: Values, statistic: Callable[[Values], float], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
     """A statistic of the mean accuracies (configurations,), with a percentile interval from resampled seeds.
 

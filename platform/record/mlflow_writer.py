@@ -60,12 +60,7 @@ class _Reported:
     metrics: list[Measurement]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Closed:
-    pass
-
-
-_Event = _Opened | _Started | _Done | _Reported | _Closed
+_Event = _Opened | _Started | _Done | _Reported
 
 
 class Writer:
@@ -79,7 +74,8 @@ class Writer:
         """The latest failure, in one sentence."""
         self.failures = 0
         self._wanted: dict[str, int] = {}
-        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
+        """None is the last."""
         self._points_waiting = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -127,7 +123,7 @@ class Writer:
 
     def close(self, timeout: float) -> int:
         """Ends the invocation in at most `timeout` seconds; how many runs, it included, are not level."""
-        self._events.put(_Closed())
+        self._events.put(None)
         self._closing.set()
         if self._thread is not None:
             self._thread.join(timeout)
@@ -141,17 +137,16 @@ class Writer:
         closed = False
         while not closed:
             for event in self._waiting():
-                if isinstance(event, _Closed):
-                    closed = True
-                else:
+                if event:
                     self._courier.take(event)
+                closed = closed or event is None
             error = self._courier.deliver(last=closed)
             if error is not None:
                 self.failures += 1
                 self.last_error = error
             self._closing.wait(_BREATH)
 
-    def _waiting(self) -> list[_Event]:
+    def _waiting(self) -> list[_Event | None]:
         """All that wait; none where it is time to try again first."""
         try:
             events = [self._events.get(timeout=self._courier.patience())]

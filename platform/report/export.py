@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from crossarch.platform.report.markdown import escape as escape_markdown
+from crossarch.platform.report.markdown import grid
 from crossarch.platform.report.sheets import Entry, Sheet
 from crossarch.platform.report.wording import one_line
 from crossarch.trainables.files import write_atomically, writing
@@ -98,11 +99,8 @@ def escape_latex(text: str) -> str:
 
 def to_markdown(sheet: Sheet) -> str:
     """A GitHub-flavoured table below its title, numbers to the right."""
-    header = [escape_markdown(column) for column in sheet.columns]
-    rules = ["---:" if place in sheet.numeric else "---" for place in range(len(header))]
-    body = [[escape_markdown(entry.text) for entry in row] for row in sheet.rows]
-    lines = [f"| {' | '.join(row)} |" for row in (header, rules, *body)]
-    parts = [f"**{escape_markdown(sheet.title)}**", "\n".join(lines), escape_markdown(sheet.note)]
+    table = grid(sheet.columns, ([entry.text for entry in row] for row in sheet.rows), sheet.numeric)
+    parts = [f"**{escape_markdown(sheet.title)}**", table, escape_markdown(sheet.note)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

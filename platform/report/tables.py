@@ -163,17 +163,12 @@ def build_table(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunR
         conditions=conditions(results[name] for name in runs if name in results),
         profile=study.profile,
         budget=study.budget,
-        mixed=_mixed(planned, cells, runs, results),
+        mixed=mixture(
+            [[results[run.run_id] for run in group if run.run_id in results] for group in cells.values()],
+            of_other_versions(results, (plan.config for plan in (*planned, *teachers_of(planned))), runs),
+        ),
         contrasts=tuple(contrasts(study.claims, {place: by_seed(group) for place, group in cells.items()})),
     )
-
-
-def _mixed(
-    planned: tuple[Planned, ...], cells: Cells, runs: Iterable[str], results: Mapping[str, RunResult]
-) -> tuple[str, ...]:
-    configs = (plan.config for plan in (*planned, *teachers_of(planned)))
-    there = [[results[run.run_id] for run in group if run.run_id in results] for group in cells.values()]
-    return mixture(there, of_other_versions(results, configs, runs))
 
 
 def by_seed(runs: Iterable[Run]) -> dict[int, float]:

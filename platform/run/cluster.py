@@ -103,16 +103,10 @@ def connected(address: str | None) -> Iterator[Cluster]:
     try:
         if target != "local" and (fault := survey()):
             raise ClusterError(fault)
-        yield Cluster(nodes=_nodes())
+        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        yield Cluster(nodes=tuple(Node(resources=node["Resources"], labels=node.get("Labels") or {}) for node in alive))
     finally:
         ray.shutdown()
-
-
-def _nodes() -> tuple[Node, ...]:
-    import ray
-
-    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    return tuple(Node(resources=node["Resources"], labels=node.get("Labels") or {}) for node in alive)
 
 
 @contextmanager

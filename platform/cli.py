@@ -149,10 +149,7 @@ def _train(chosen: "list[tuple[Study, tuple[int, ...]]]", site: "Site") -> int:
     from crossarch.platform.run.runner import run_studies
 
     terminal = console()
-    try:
-        endings = run_studies(chosen, site, terminal)
-    except ConnectionError as error:
-        raise BadInputError(str(error)) from error
+    endings = run_studies(chosen, site, terminal)
     for ending, (_, seeds) in zip(endings, chosen, strict=True):
         if not ending.study.to_distil():  # else nothing could be trained
             _print_report(ending.study, seeds, site.root, terminal)

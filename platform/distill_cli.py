@@ -56,8 +56,4 @@ def distill(
         config = distillation(distiller, dataset, {**given, **changes})
         chosen = check_name(name or f"{dataset}-{distiller}-ipc{ipc}")
         site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
-    try:
-        status = distil_into_store(config, chosen, site, console())
-    except ConnectionError as error:
-        raise BadInputError(str(error)) from error
-    raise typer.Exit(status)
+    raise typer.Exit(distil_into_store(config, chosen, site, console()))

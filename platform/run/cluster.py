@@ -13,7 +13,7 @@ from typing import Any
 from crossarch.platform.run.agreement import other_versions, survey
 from crossarch.platform.run.demand import Demand, Node, unserved
 from crossarch.platform.run.site import Site
-from crossarch.platform.validation import FailedError
+from crossarch.platform.validation import BadInputError, FailedError
 
 ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers under `uv run` start in an environment of their own
@@ -87,7 +87,7 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
     `address` is Ray's (`auto`, `host:port`); without one, the cluster that `RAY_ADDRESS` names, as inside a
     submitted job, or else a cluster of our own, on the loopback interface with token authentication on. Raises
-    ConnectionError where the named cluster does not answer, ClusterError where ours does not start, or where the
+    BadInputError where the named cluster does not answer, ClusterError where ours does not start, or where the
     named one has other versions than the driver.
     """
     os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
@@ -142,7 +142,7 @@ def _attach(name: str, address: str) -> None:
     """The cluster at `address`, which has to take a connection first: Ray itself would go on trying for minutes."""
     host, _, port = address.rpartition(":")
     if address != "auto" and not (host and port.isdigit()):
-        raise ConnectionError(f"{name} = {address!r} is neither auto nor host:port")
+        raise BadInputError(f"{name} = {address!r} is neither auto nor host:port")
     try:
         if address != "auto":
             socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
@@ -152,7 +152,7 @@ def _attach(name: str, address: str) -> None:
         if versions:
             raise ClusterError(f"{name} = {address!r}: {versions}") from error
         reason = getattr(error, "strerror", None) or _first_line(error)
-        raise ConnectionError(f"{name} = {address!r} does not answer as a Ray cluster does: {reason}") from error
+        raise BadInputError(f"{name} = {address!r} does not answer as a Ray cluster does: {reason}") from error
 
 
 def _additions(job: str | None) -> dict[str, str]:

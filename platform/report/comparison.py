@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from crossarch.platform.report.conditions import Conditions
 from crossarch.platform.report.contrasts import Interval, paired_interval
@@ -177,17 +177,17 @@ def compare(a: Side, b: Side, by: Sequence[str]) -> Comparison:
 
 def pair(a: Group, b: Group) -> Pair:
     """Two groups side by side: paired over shared seeds where there are two or more, else Welch's interval."""
-    common: dict[str, Any] = {
-        "labels": a.labels,
-        "a": a,
-        "b": b,
-        "shared": len(a.accuracies.keys() & b.accuracies.keys()),
-    }
-    if a.runs == b.runs and a.accuracies == b.accuracies:
-        return Pair(**common, difference=None, interval=None, method="", verdict="the same runs")
-    difference, interval, method = differ(a.accuracies, b.accuracies)
+    same = a.runs == b.runs and a.accuracies == b.accuracies
+    difference, interval, method = differ({}, {}) if same else differ(a.accuracies, b.accuracies)
     return Pair(
-        **common, difference=difference, interval=interval, method=method, verdict=verdict(difference, interval)
+        labels=a.labels,
+        a=a,
+        b=b,
+        shared=len(a.accuracies.keys() & b.accuracies.keys()),
+        difference=difference,
+        interval=interval,
+        method=method,
+        verdict="the same runs" if same else verdict(difference, interval),
     )
 
 

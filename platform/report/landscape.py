@@ -116,16 +116,15 @@ def ratio_in_words(ratio: Interval | None) -> str:
 def write_landscapes(study: Study, found: "Found", folder: Path) -> list[Path]:
     """Draws Figure 8 as SVG and PNG and writes its data as two CSV files; the files, in that order."""
     figure = draw_landscapes(study, found)
-    stem = folder / f"{study.name}-landscape"
-    files: dict[Path, str | bytes] = {
-        stem.with_name(f"{stem.name}.svg"): to_svg(figure),
-        stem.with_name(f"{stem.name}.png"): to_png(figure),
-        stem.with_name(f"{stem.name}-eigenvalues.csv"): eigenvalue_rows(study, found),
-        stem.with_name(f"{stem.name}-losses.csv"): loss_rows(study, found),
+    files: dict[str, str | bytes] = {
+        ".svg": to_svg(figure),
+        ".png": to_png(figure),
+        "-eigenvalues.csv": eigenvalue_rows(study, found),
+        "-losses.csv": loss_rows(study, found),
     }
-    for path, content in files.items():
-        write_atomically(path, writing(content))
-    return list(files)
+    for ending, content in files.items():
+        write_atomically(folder / f"{study.name}-landscape{ending}", writing(content))
+    return [folder / f"{study.name}-landscape{ending}" for ending in files]
 
 
 def eigenvalue_rows(study: Study, found: "Found") -> str:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Hashable, Iterable, Mapping
 from types import TracebackType
-from typing import Self, get_args
+from typing import Self
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -154,9 +154,9 @@ class TerminalProgress(Listener):
 
 def state_of(queue: ReadyQueue, best: tuple[float, str] | None) -> str:
     """`2 running, 3 ready, 4 waiting for a teacher, 1 failed; best so far 93.1 % (full · ResNet18 · seed 0)`."""
-    words = {"running": "running", "ready": "ready", "waiting": "waiting for a teacher"}
-    words |= {"failed": "failed", "blocked": "blocked", "stopped": "stopped early"}
-    counts = {state: len(queue.in_state(state)) for state in get_args(State)}
-    parts = [f"{counts[state]} {word}" for state, word in words.items() if counts[state] or state == "running"]
+    shown: tuple[State, ...] = ("running", "ready", "waiting", "failed", "blocked", "stopped")
+    words = {"waiting": "waiting for a teacher", "stopped": "stopped early"}
+    counts = {state: len(queue.in_state(state)) for state in shown}
+    parts = [f"{n} {words.get(state, state)}" for state, n in counts.items() if n or state == "running"]
     told = f"; best so far {best[0]:.1f} % ({best[1]})" if best else ""
     return ", ".join(parts) + told

@@ -122,11 +122,6 @@ class Table:
         return tuple(sorted(found, key=lambda run: run.outcome == "stopped"))
 
     @property
-    def missing(self) -> tuple[Run, ...]:
-        """Runs that left nothing yet, though their data are there."""
-        return tuple(run for run in self.runs if run.outcome == "missing")
-
-    @property
     def counts(self) -> Counts:
         """Runs in each state, a run that several cells share counted once."""
         return count(self.runs)

@@ -120,7 +120,7 @@ def curve_figure(panels: Sequence[Panel], ylabel: str) -> "Figure":
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float, int]:
-    """Of values, and the last epoch."""
+    """Of all bands, and the last epoch."""
     lows, highs = band([summary for panel in panels for series in panel.series for summary in series.summaries])
     low, high = min(lows), max(highs)
     room = 0.04 * (high - low) or 1.0

@@ -37,10 +37,10 @@ def make_side(name: str, study: Study, ledger: Ledger, by: Sequence[str], commit
     results = recorded
     if commit is not None:
         results = {run: each for run, each in recorded.items() if commit_of(each).startswith(commit)}
-    if commit is not None and not results:
-        there = sorted({commit_of(each) or "unknown" for each in recorded.values()})
-        told = f"there are {', '.join(there)}" if there else "there are none"
-        raise ValueError(f"commit = {commit!r} trained no run below {str(ledger.root)!r}: {told}")
+        if not results:
+            there = sorted({commit_of(each) or "unknown" for each in recorded.values()})
+            told = f"there are {', '.join(there)}" if there else "there are none"
+            raise ValueError(f"commit = {commit!r} trained no run below {str(ledger.root)!r}: {told}")
     form = recorded_forms(study, ledger)[-1]
     planned = tuple(form.expand(tuple(sorted({each.config.seed for each in results.values()})) or None))
     ids = {plan.config: run_id(plan.config) for plan in planned}

@@ -1,12 +1,11 @@
 """`crossarch bench`: what the engines gain, and what the platform costs."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from crossarch.platform.options import console, number, whole_number
+from crossarch.platform.options import console, number_option, whole_number, whole_number_option
 from crossarch.platform.validation import BadInputError, refusing, require_writable
 
 bench_app = typer.Typer(
@@ -20,12 +19,9 @@ def bench(
     context: typer.Context,
     architectures: Annotated[str, typer.Option(metavar="NAME,...", help="Networks.")] = "convnet,resnet18",
     ipc: Annotated[str, typer.Option(metavar="NUMBER,...", help="Images a class.")] = "1,10,50",
-    width: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Of all networks.")] = 1.0,
-    epochs: Annotated[
-        int | None,
-        typer.Option(parser=whole_number, metavar="NUMBER", help="Of a turn; else as far as engines look ahead."),
-    ] = None,
-    repeats: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Turns of every loop.")] = 15,
+    width: Annotated[float, number_option("Of all networks.")] = 1.0,
+    epochs: Annotated[int | None, whole_number_option("Of a turn; else as far as engines look ahead.")] = None,
+    repeats: Annotated[int, whole_number_option("Turns of every loop.")] = 15,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Small networks, few turns: checks results, not times.")
     ] = False,
@@ -69,9 +65,9 @@ def bench(
 
 @bench_app.command()
 def platform(
-    runs: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="That train nothing.")] = 1000,
+    runs: Annotated[int, whole_number_option("That train nothing.")] = 1000,
     cohorts: Annotated[str, typer.Option(metavar="NUMBER,...", help="Runs a worker gets at a time.")] = "1,8",
-    reported: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Finished, in a report.")] = 5000,
+    reported: Annotated[int, whole_number_option("Finished, in a report.")] = 5000,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
 ) -> None:
     """Time the platform on runs that train nothing."""
@@ -86,14 +82,9 @@ def platform(
     document = measure(runs, sizes, reported, console())
     if out:
         write(document, out)
-    for name, value in platform_lines(document):
+    lines = [line for each in document["cohorts"] for line in each.items()]
+    lines += [(name, value) for name, value in document.items() if isinstance(value, float | int)]
+    for name, value in lines:
         console().print(f"{name.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}")
     if any(each["lost"] for each in document["cohorts"]) or document["not_finished"]:
         raise typer.Exit(1)
-
-
-def platform_lines(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What was measured of the platform, name by name, first of the runs driven."""
-    for each in document["cohorts"]:
-        yield from each.items()
-    yield from ((name, value) for name, value in document.items() if isinstance(value, float | int))

@@ -47,7 +47,7 @@ from crossarch.platform.options import (
 from crossarch.platform.record.storage import place_of
 from crossarch.platform.record.versions import OtherVersionError
 from crossarch.platform.upkeep_cli import clean, sync, ui
-from crossarch.platform.validation import BadInputError, parse_changes, refusing, require_writable
+from crossarch.platform.validation import BadInputError, FailedError, parse_changes, refusing, require_writable
 from crossarch.trainables.working_copy import StorageUnreachableError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def main() -> None:
         is_help = "\n" in message  # without any arguments
         sys.stderr.write(f"{message}\n" if is_help else f"crossarch: {message}\n")
         raise SystemExit(2) from None
-    except StorageUnreachableError as error:
+    except (FailedError, StorageUnreachableError) as error:
         sys.stderr.write(f"crossarch: {error}\n")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
@@ -153,18 +153,11 @@ def _choose(
 
 
 def _train(chosen: "list[tuple[Study, tuple[int, ...]]]", site: "Site") -> int:
-    """Runs the studies, each with its seeds, and prints their tables; the exit status."""
-    from crossarch.platform.run.cluster import ClusterError
+    """Runs the studies and prints their tables; the exit status."""
     from crossarch.platform.run.runner import run_studies
 
     terminal = console()
-    try:
-        endings = run_studies(chosen, site, terminal)
-    except ConnectionError as error:
-        raise BadInputError(str(error)) from error
-    except ClusterError as error:
-        typer.echo(f"crossarch: {error}", err=True)
-        return 1
+    endings = run_studies(chosen, site, terminal)
     for ending, (_, seeds) in zip(endings, chosen, strict=True):
         if not ending.study.to_distil():  # else nothing could be trained
             _print_report(ending.study, seeds, site.root, terminal)
@@ -196,7 +189,6 @@ def _publish(
     folder: Path | None = None,
     anew: bool = True,
 ) -> None:
-    """Writes the page and the files beside it, attaches the page in MLflow, and says where it is."""
     from crossarch.platform.report.publish import publish
 
     for line in ("", *publish(study, seeds, root, tracking, folder=folder, anew=anew)):

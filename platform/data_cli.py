@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossarch.platform.options import DEFAULT_STORAGE, DataRoot, Storage, console, number, whole_number
+from crossarch.platform.options import DEFAULT_STORAGE, DataRoot, Storage, console, number_option, whole_number_option
 from crossarch.platform.record.storage import SETS, copy_of
 from crossarch.platform.validation import BadInputError, refusing, require_writable
 
@@ -50,15 +50,11 @@ def add_set(
     whitening: Annotated[
         str | None, typer.Option(help="Whitening its images are in; without it, short trainings find out, and you say.")
     ] = None,
-    label_temperature: Annotated[
-        float | None, typer.Option(parser=number, metavar="NUMBER", help="t of softmax(y / t), for soft labels.")
-    ] = None,
+    label_temperature: Annotated[float | None, number_option("t of softmax(y / t), for soft labels.")] = None,
     name: Annotated[str | None, typer.Option(help="In the store; else <dataset>-<distiller>-ipc<IPC>.")] = None,
     licence: Annotated[str, typer.Option(help="Its licence, if known.")] = "unknown",
     source: Annotated[str | None, typer.Option(help="Where it is from; else the file's name.")] = None,
-    run: Annotated[
-        int | None, typer.Option(parser=whole_number, metavar="NUMBER", help="Of several runs in one file, from 0.")
-    ] = None,
+    run: Annotated[int | None, whole_number_option("Of several runs in one file, from 0.")] = None,
     channel_order: Annotated[str | None, typer.Option(help="NCHW or NHWC, where the shape does not tell.")] = None,
     storage: Storage = DEFAULT_STORAGE,
     data_root: DataRoot = None,

@@ -17,7 +17,7 @@ from crossarch.platform.options import (
     console,
     make_demand,
     make_site,
-    whole_number,
+    whole_number_option,
 )
 from crossarch.platform.validation import BadInputError, parse_changes, refusing, require_writable
 
@@ -28,11 +28,9 @@ def distill(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="width=0.5 learning_rate=0.001")
     ] = None,
     dataset: Annotated[str, typer.Option(help="Real data set: digits, cifar10, cifar100, tiny_imagenet.")] = "digits",
-    ipc: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Distilled images a class.")] = 10,
-    steps: Annotated[
-        int | None, typer.Option(parser=whole_number, metavar="NUMBER", help="Instead of the data set's own number.")
-    ] = None,
-    seed: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Of all that is random.")] = 0,
+    ipc: Annotated[int, whole_number_option("Distilled images a class.")] = 10,
+    steps: Annotated[int | None, whole_number_option("Instead of the data set's own number.")] = None,
+    seed: Annotated[int, whole_number_option("Of all that is random.")] = 0,
     name: Annotated[str | None, typer.Option(help="In the store; else <dataset>-<distiller>-ipc<IPC>.")] = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
@@ -44,7 +42,6 @@ def distill(
     data_root: DataRoot = None,
 ) -> None:
     """Distil a data set and put it into the store. Ctrl-C ends tidily; running again continues."""
-    from crossarch.platform.run.cluster import ClusterError
     from crossarch.platform.run.distillation import distil_into_store
     from crossarch.search_spaces.distillations import distillation
     from crossarch.trainables.data.manifest import check_name
@@ -59,11 +56,4 @@ def distill(
         config = distillation(distiller, dataset, {**given, **changes})
         chosen = check_name(name or f"{dataset}-{distiller}-ipc{ipc}")
         site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
-    try:
-        status = distil_into_store(config, chosen, site, console())
-    except ConnectionError as error:
-        raise BadInputError(str(error)) from error
-    except ClusterError as error:
-        typer.echo(f"crossarch: {error}", err=True)
-        status = 1
-    raise typer.Exit(status)
+    raise typer.Exit(distil_into_store(config, chosen, site, console()))

@@ -19,8 +19,8 @@ from crossarch.platform.options import (
     console,
     find_study,
     make_site,
-    number,
-    whole_number,
+    number_option,
+    whole_number_option,
 )
 from crossarch.platform.validation import refusing, require_writable
 
@@ -42,10 +42,10 @@ def overhead(
     architectures: Annotated[
         str, typer.Option(metavar="NAME,...", help="Networks beside the ConvNet, which teaches.")
     ] = "resnet18,alexnet,vgg11,resnet50",
-    width: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Of all networks.")] = 0.125,
-    batch: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Images a step.")] = 10,
-    steps: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Timed steps of a turn.")] = 3,
-    repeats: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Turns of every arm.")] = 51,
+    width: Annotated[float, number_option("Of all networks.")] = 0.125,
+    batch: Annotated[int, whole_number_option("Images a step.")] = 10,
+    steps: Annotated[int, whole_number_option("Timed steps of a turn.")] = 3,
+    repeats: Annotated[int, whole_number_option("Turns of every arm.")] = 51,
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     export: Annotated[Path | None, typer.Option(help="Write the runs for a bare machine, and time none.")] = None,
 ) -> None:
@@ -85,9 +85,9 @@ def landscape(
     storage: Storage = DEFAULT_STORAGE,
     only: Only = None,
     data_root: DataRoot = None,
-    eigenvalues: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Of the Hessian.")] = 20,
-    radius: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Of the plane, in parameters.")] = 1.0,
-    points: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="Along each side of it.")] = 21,
+    eigenvalues: Annotated[int, whole_number_option("Of the Hessian.")] = 20,
+    radius: Annotated[float, number_option("Of the plane, in parameters.")] = 1.0,
+    points: Annotated[int, whole_number_option("Along each side of it.")] = 21,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; else figures/ in the storage folder.")] = None,
 ) -> None:
     """Measure curvature where runs ended, draw the loss around. For the study's runs, as Figure 8."""

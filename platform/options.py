@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,6 +37,16 @@ def whole_number(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is not a whole number") from None
 
 
+def number_option(meaning: str) -> Any:
+    """An option whose value is a number."""
+    return typer.Option(parser=number, metavar="NUMBER", help=meaning)
+
+
+def whole_number_option(meaning: str) -> Any:
+    """An option whose value is a whole number."""
+    return typer.Option(parser=whole_number, metavar="NUMBER", help=meaning)
+
+
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study's name, as `crossarch studies` lists them, or its file.")
 ]
@@ -45,18 +55,12 @@ StudyNames = Annotated[
     typer.Argument(metavar="STUDY...", help="Studies' names, as `crossarch studies` lists them, or their files."),
 ]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The study's smoke form: every arm and network, in seconds.")]
-Budget = Annotated[
-    float,
-    typer.Option(parser=number, metavar="NUMBER", help="Factor on every epoch constant; schedules keep their shape."),
-]
+Budget = Annotated[float, number_option("Factor on every epoch constant; schedules keep their shape.")]
 Engine = Annotated[
     str | None,
     typer.Option(metavar="reference|fast|fast_bfloat16", help="The training loop of every run, teachers' too."),
 ]
-Seeds = Annotated[
-    int | None,
-    typer.Option(parser=whole_number, metavar="NUMBER", help="How many seeds, instead of the study's own number."),
-]
+Seeds = Annotated[int | None, whole_number_option("How many seeds, instead of the study's own number.")]
 Storage = Annotated[
     Path,
     typer.Option(
@@ -73,34 +77,21 @@ Address = Annotated[str | None, typer.Option(help="A running Ray cluster, instea
 
 GpusPerRun = Annotated[
     float | None,
-    typer.Option(
-        "--gpus-per-run", parser=number, metavar="1/K", help="0.25: four runs a GPU, each with a quarter of its memory."
-    ),
+    typer.Option(parser=number, metavar="1/K", help="0.25: four runs a GPU, each with a quarter of its memory."),
 ]
 Resources = Annotated[
     list[str] | None,
-    typer.Option("--resources", metavar="NAME=AMOUNT", help="More that a run needs of its node. May be repeated."),
+    typer.Option(metavar="NAME=AMOUNT", help="More that a run needs of its node. May be repeated."),
 ]
 Labels = Annotated[
     list[str] | None,
-    typer.Option("--labels", metavar="NAME=VALUE", help="Labels that a run's node must have. May be repeated."),
+    typer.Option(metavar="NAME=VALUE", help="Labels that a run's node must have. May be repeated."),
 ]
-GrowsTo = Annotated[
-    int | None,
-    typer.Option(
-        "--grows-to", parser=whole_number, metavar="NUMBER", help="Runs at a time once an autoscaler has added nodes."
-    ),
-]
-Cohort = Annotated[
-    int,
-    typer.Option(
-        "--cohort", parser=whole_number, metavar="NUMBER", help="Runs a worker gets at a time: 8 for runs of a second."
-    ),
-]
+GrowsTo = Annotated[int | None, whole_number_option("Runs at a time once an autoscaler has added nodes.")]
+Cohort = Annotated[int, whole_number_option("Runs a worker gets at a time: 8 for runs of a second.")]
 StopEarly = Annotated[
     float | None,
     typer.Option(
-        "--stop-early",
         parser=number,
         metavar="SHARE",
         help="After this share of its epochs, end a sweep's run below the median validation accuracy. Off by default.",
@@ -109,25 +100,19 @@ StopEarly = Annotated[
 DataRoot = Annotated[
     Path | None,
     typer.Option(
-        "--data-root",
         envvar="CROSSARCH_DATA_ROOT",
         help="Folder in which real data sets already lie; else they are downloaded into storage.",
     ),
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option(
-        "--only", metavar="AXIS=CHOICE[,CHOICE]...", help="Some cells only: --only arm=baseline,full. May be repeated."
-    ),
+    typer.Option(metavar="AXIS=CHOICE[,CHOICE]...", help="Some cells only: --only arm=baseline,full. May be repeated."),
 ]
 Design = Annotated[
     str | None,
     typer.Option(metavar="slices|grid|lhs|sobol|tpe", help="At which points of its space a study tries its method."),
 ]
-Configs = Annotated[
-    int | None,
-    typer.Option(parser=whole_number, metavar="NUMBER", help="How many points, for lhs, sobol and tpe."),
-]
+Configs = Annotated[int | None, whole_number_option("How many points, for lhs, sobol and tpe.")]
 Vary = Annotated[
     str | None, typer.Option(metavar="NAME[,NAME]...", help="The hyperparameters to vary, instead of the usual ones.")
 ]
@@ -177,10 +162,7 @@ def find_study(
 
 
 def declared(name: str) -> "Study":
-    """The study of that name or file, or a form of it: `quickstart-smoke`. Raises BadInputError where there is none.
-
-    Of a file also where it is not what a study has to be.
-    """
+    """The study of that name or file, or a form of it: `quickstart-smoke`. Raises BadInputError where it is none."""
     from crossarch.platform.report.reproduce import find_form
     from crossarch.search_spaces.from_file import is_path
 
@@ -202,10 +184,7 @@ def declared(name: str) -> "Study":
 
 
 def parse_only(restrictions: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """`["arm=baseline,full"]` as `{"arm": ("baseline", "full")}`.
-
-    Raises BadInputError for a restriction without `=`, one without a choice, or an axis given twice.
-    """
+    """`["arm=baseline,full"]` as `{"arm": ("baseline", "full")}`. Raises BadInputError for any other form."""
     only: dict[str, tuple[str, ...]] = {}
     for restriction in restrictions:
         axis, _, text = restriction.partition("=")
@@ -258,12 +237,7 @@ def make_site(
     cohort: int = 1,
     stop_early: float | None = None,
 ) -> "Site":
-    """Where a study is run and recorded, as the options say.
-
-    Raises BadInputError for a data root that is no folder, for a cluster that grows to less than one run, for cohorts
-    of less than one, for a share of epochs outside (0, 1), and inside a job of Ray's for a storage folder that would
-    not outlive it.
-    """
+    """Where a study is run and recorded, as the options say. Raises BadInputError where they are not allowed."""
     from crossarch.platform.run.cluster import JOB_VARIABLE
     from crossarch.platform.run.demand import Demand
     from crossarch.platform.run.site import Site

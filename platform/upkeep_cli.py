@@ -6,24 +6,19 @@ from typing import Annotated
 
 import typer
 
-from crossarch.platform.options import DEFAULT_STORAGE, Storage, Tracking, tracking_uri, whole_number
+from crossarch.platform.options import DEFAULT_STORAGE, Storage, Tracking, tracking_uri, whole_number_option
 from crossarch.platform.validation import BadInputError, require_writable
 
 
 def sync(storage: Storage = DEFAULT_STORAGE, tracking: Tracking = None) -> None:
     """Bring MLflow level with the ledger, from nothing if need be."""
     from crossarch.platform.record.ledger import Ledger
-    from crossarch.platform.record.mlflow_store import TrackingError
     from crossarch.platform.record.sync import sync_study
 
     root = require_writable(storage)
     ledger = Ledger(root)
     for name in sorted({invocation.study for invocation in ledger.invocations()}):
-        try:
-            changes = sync_study(ledger, root, name, tracking_uri(tracking, root), anyway=True)
-        except TrackingError as error:
-            typer.echo(f"crossarch: {error}", err=True)
-            raise typer.Exit(1) from error
+        changes = sync_study(ledger, root, name, tracking_uri(tracking, root), anyway=True)
         typer.echo(f"{name}: {changes} runs brought level" if changes else f"{name}: level")
 
 
@@ -43,20 +38,15 @@ def clean(
 def ui(
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
-    port: Annotated[int, typer.Option(parser=whole_number, metavar="NUMBER", help="On the loopback interface.")] = 5000,
+    port: Annotated[int, whole_number_option("On the loopback interface.")] = 5000,
 ) -> None:
     """Open MLflow's server on the results, until Ctrl-C. It serves this machine only."""
     if not 1 <= port <= 65535:
         raise BadInputError(f"port = {port} is outside [1, 65535]")
     from crossarch.platform.record.mlflow_saved_view import pages
-    from crossarch.platform.record.mlflow_store import TrackingError
 
     root = require_writable(storage)
-    try:
-        addresses = pages(tracking_uri(tracking, root))
-    except TrackingError as error:
-        typer.echo(f"crossarch: {error}", err=True)
-        raise typer.Exit(1) from error
+    addresses = pages(tracking_uri(tracking, root))
     server = f"http://127.0.0.1:{port}"
     for name, address in sorted(addresses.items()):
         typer.echo(f"{name}: {server}{address}")

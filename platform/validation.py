@@ -26,6 +26,10 @@ class BadInputError(Exception):
     """Something a user gave is not allowed; the message names key, value and what is."""
 
 
+class FailedError(Exception):
+    """Something failed that the user's input is not to blame for; one sentence, after which a command exits with 1."""
+
+
 @contextmanager
 def refusing() -> Iterator[None]:
     """Turns the ValueErrors of code that checks users' input into BadInputError."""
@@ -96,7 +100,7 @@ def _lowered(sentence: str) -> str:
 def parse_changes(assignments: Sequence[str]) -> dict[str, Any]:
     """`["kd.alpha=0.7"]` as `{"kd.alpha": 0.7}`: JSON values, `.5` and `5.` too, and plain words as strings.
 
-    Raises BadInputError for an assignment without `=` or a name given twice.
+    Raises BadInputError for any other form.
     """
     changes: dict[str, Any] = {}
     for assignment in assignments:
@@ -127,7 +131,9 @@ def require_writable(folder: Path, option: str = "storage") -> Path:
     except (OSError, RuntimeError) as error:  # RuntimeError: an unknown user's home, or a link to itself
         reason = getattr(error, "strerror", None) or error
         raise BadInputError(f"{option} = {str(folder)!r} cannot be written to: {reason}") from error
-    from crossarch.platform.record.storage import require_writable_origin
+    from crossarch.platform.record.origin import open_files
+    from crossarch.platform.record.storage import origin_of
 
-    require_writable_origin(path)
+    if uri := origin_of(path):
+        open_files(uri).check_writable()
     return path

@@ -31,6 +31,16 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         raise
 
 
+def writing(content: str | bytes) -> Callable[[Path], None]:
+    """Writes a file of `content`, text as UTF-8; for `write_atomically` and its like."""
+    raw = content.encode() if isinstance(content, str) else content
+
+    def write(path: Path) -> None:
+        path.write_bytes(raw)
+
+    return write
+
+
 def _flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

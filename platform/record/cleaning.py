@@ -9,10 +9,9 @@ from crossarch.trainables.working_copy import WorkingCopy
 
 
 def clean_storage(root: Path, *, weights: bool) -> int:
-    """Removes leftovers, and kept weights where `weights` says so; the bytes that were freed.
+    """Removes checkpoints of runs with results, leftovers of killed drivers and, if asked, weights; the bytes freed.
 
-    Leftovers are checkpoints of runs that have a result, Tune's files of killed drivers, half-written files. To be
-    called while nothing trains there.
+    To be called while nothing trains there.
     """
     ledger = Ledger(root)
     done = {identity for identity, result in ledger.read().items() if result.is_result}
@@ -35,7 +34,6 @@ def clean_storage(root: Path, *, weights: bool) -> int:
 
 
 def _size(copy: WorkingCopy, name: str) -> int:
-    """Bytes of the storage below `name`."""
     if copy.origin is not None:
         return sum(stamp.size for stamp in copy.origin.stamps(name).values())
     return sum(path.stat().st_size for path in (copy.root / name).rglob("*") if path.is_file())

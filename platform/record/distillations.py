@@ -93,12 +93,11 @@ class DistillationView:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """What was raised, Ctrl-C for one, leaves no run that seems to go on."""
         if exception[0] is not None and self._experiment is not None:
             self.stopped("KILLED")
 
     def running(self) -> None:
-        """The run appears, or goes on."""
+        """It appears, or goes on."""
         self._try(lambda shown: shown.show(describe_running(self.config, self.name, self._started)))
 
     def point(self, point: "DistillPoint") -> None:

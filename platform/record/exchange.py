@@ -14,7 +14,7 @@ from crossarch.platform.record.schema import SCHEMA, to_row
 from crossarch.platform.record.storage import WEIGHTS, copy_of
 from crossarch.platform.validation import BadInputError, refusing, validate
 from crossarch.trainables.config import RunConfig
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.identity import METHOD_VERSION
 from crossarch.trainables.result import Outcome, RunResult, result_from_dict
 
@@ -29,18 +29,14 @@ def export_configs(configs: Iterable[RunConfig], file: Path) -> None:
     """Writes the runs as JSON, for `python -m crossarch.trainables.batch FILE --out DIR`. Raises as `check_file`."""
     check_file(file)
     text = json.dumps({"runs": [config.to_dict() for config in configs]}, indent=1)
-    write_atomically(file, lambda path: _write(path, text))
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)
+    write_atomically(file, writing(text))
 
 
 def import_results(folder: Path, root: Path) -> tuple[int, int]:
-    """Admits the results below `folder` to the ledger under `root`; how many, and how many were there already.
+    """Admits results and teachers' weights below `folder` to the ledger; how many, and how many were there already.
 
-    Weights of teachers come along. All files are checked before the first is admitted. Raises BadInputError where
-    there are none, or one of them is not what it says it is.
+    All files are checked before the first is admitted. Raises BadInputError where there are none, or one is not what
+    it says it is.
     """
     files = sorted((folder / "results").glob("*.json"))
     if not files:
@@ -86,13 +82,12 @@ def read_result(file: Path) -> RunResult:
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong, on one line."""
     told = isinstance(error, ValueError | BadInputError)
     return (str(error) if told else f"{type(error).__name__}: {error}").partition("\n")[0]
 
 
 def _check(result: RunResult) -> None:
-    """Raises ValueError or TypeError where a result is of no outcome that there is, or cannot be recorded."""
+    """Raises ValueError or TypeError where a result cannot be recorded."""
     if result.outcome not in get_args(Outcome):
         raise ValueError(f"outcome = {result.outcome!r} is not one of {', '.join(get_args(Outcome))}")
     if (result.outcome == "finished") != (result.test_accuracy is not None):
@@ -101,7 +96,6 @@ def _check(result: RunResult) -> None:
 
 
 def _check_weights(path: Path, result: RunResult) -> None:
-    """Raises BadInputError where the file does not hold the weights with which the run ended."""
     from crossarch.trainables.checkpoint import file_digest  # imports torch
 
     with refusing():

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from crossarch.platform.record.schema import columns
+
 INVOCATION_SCHEMA_VERSION = 1
 
 Role = Literal["cell", "teacher"]
@@ -32,7 +34,7 @@ class Invocation:
     """One start of a study, and all the runs it needed, whether trained by it or there already."""
 
     id: str
-    """Sorts by time: see `invocation_id`."""
+    """Sorts by time."""
     study: str
     question: str = ""
     """What the study asks."""
@@ -45,42 +47,19 @@ class Invocation:
 
 INVOCATION_SCHEMA = pa.schema(
     [
-        pa.field("id", pa.string()),
-        pa.field("study", pa.string()),
-        pa.field("question", pa.string()),
-        pa.field("started_at", pa.string()),
-        pa.field("command", pa.string()),
+        *columns(Invocation, but=("environment", "members")),
         pa.field("environment", pa.string()),
-        pa.field(
-            "members",
-            pa.list_(
-                pa.struct(
-                    [
-                        pa.field("run_id", pa.string()),
-                        pa.field("arm", pa.string()),
-                        pa.field("cell", pa.list_(pa.string())),
-                        pa.field("role", pa.string()),
-                    ]
-                )
-            ),
-        ),
+        pa.field("members", pa.list_(pa.struct(columns(Member)))),
     ]
 )
 
 
 def invocation_id(instant: datetime) -> str:
-    """A new name that sorts by time: the instant in UTC to the microsecond, and six random hexadecimal digits."""
+    """A new name that sorts by time: the instant in UTC to the microsecond, and random digits."""
     return f"{instant.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}"
 
 
-def begin(
-    *,
-    study: str,
-    question: str = "",
-    command: str,
-    members: tuple[Member, ...],
-    environment: Mapping[str, Any] | None = None,
-) -> Invocation:
+def begin(*, study: str, question: str = "", command: str, members: tuple[Member, ...]) -> Invocation:
     """An invocation that starts now, under a new id."""
     now = datetime.now(UTC)
     return Invocation(
@@ -89,7 +68,6 @@ def begin(
         question=question,
         started_at=now.isoformat(),
         command=command,
-        environment=environment or {},
         members=members,
     )
 

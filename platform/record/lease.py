@@ -18,13 +18,12 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from crossarch.platform.record.storage import copy_of
 from crossarch.platform.validation import BadInputError
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.working_copy import WorkingCopy
 
 LEASES = "leases/"
@@ -111,7 +110,7 @@ class Lease:
             self._thread.start()
 
     def _watch(self, wanted: set[str]) -> None:
-        """Takes nothing, and returns once nobody has any of `wanted`. Raises BadInputError where one who has lives."""
+        """Returns once nobody has any of `wanted`. Raises BadInputError where one who has lives."""
         self._text = self._saying(())
         seen: dict[str, float] = {}
         while held := list(others(self._copy, self._name, wanted, self._write())):
@@ -163,8 +162,8 @@ class Lease:
                 continue
 
     def _write(self) -> float:
-        """The instant of the storage's clock at which it was written."""
-        write = partial(_write_text, text=self._text)
+        """The storage's instant of writing."""
+        write = writing(self._text)
         if self._copy.origin is None:
             write_atomically(self._copy.root / self._name, write)
             return (self._copy.root / self._name).stat().st_mtime
@@ -232,7 +231,3 @@ def _lives(process: int, since: int | None) -> bool:
             return False
     now = began(process)
     return None in (now, since) or now == since
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -40,7 +40,7 @@ _ATTEMPTS = 5
 class Ledger:
     """The ledger of the storage `root`, or whose working copy it is; nothing is created before something is written.
 
-    Reading and writing raise OSError where storage elsewhere does not answer or refuses.
+    All methods raise OSError where the disk, or storage elsewhere, refuses or does not answer.
     """
 
     def __init__(self, root: Path) -> None:
@@ -51,10 +51,7 @@ class Ledger:
         self._lock = root / "ledger" / ".lock"
 
     def write(self, result: RunResult) -> bool:
-        """Records a run, durably; False where what is recorded of it already takes precedence.
-
-        That is so for the failure of a run that has a result. Raises OSError where the disk refuses.
-        """
+        """Records a run, durably; False where what is recorded takes precedence, as a result does before a failure."""
         row = to_row(result)
         with locked(self._lock):
             elsewhere = self._runs.glob(f"{result.run_id}~*.parquet") if self._copy.origin else ()
@@ -88,7 +85,7 @@ class Ledger:
         return self._load(None, None)
 
     def versions(self) -> dict[str, int]:
-        """The METHOD_VERSION that each recorded run was trained under, by run id. Warns and raises as `read` does."""
+        """Each recorded run's METHOD_VERSION, by run id. Warns and raises as `read` does."""
         table = self._load([*_RANKING, "method_version"], None)
         return dict(zip(table["run_id"].to_pylist(), table["method_version"].to_pylist(), strict=True))
 
@@ -123,7 +120,7 @@ class Ledger:
                 remove_temporaries(self._invocations)
 
     def write_invocation(self, invocation: Invocation) -> None:
-        """Records the start of a study, durably. Raises OSError where the disk refuses."""
+        """Records the start of a study, durably."""
         table = pa.Table.from_pylist([invocation_to_row(invocation)], schema=INVOCATION_SCHEMA)
         with locked(self._lock):
             self._copy.write(f"{INVOCATIONS}{invocation.id}.parquet", writing(table, INVOCATION_SCHEMA_VERSION))
@@ -137,7 +134,6 @@ class Ledger:
         return sorted(found, key=lambda invocation: invocation.id)
 
     def _name(self, run_id: str, row: dict[str, Any]) -> str:
-        """The file of a row: elsewhere with its digest."""
         mark = f"~{hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:16]}" if self._copy.origin else ""
         return f"{RUNS}{run_id}{mark}.parquet"
 
@@ -170,12 +166,11 @@ _RANKING = ["run_id", "outcome", "finished_at"]
 
 
 def _run_of(path: Path) -> str:
-    """The run of a file, but for merged ones."""
     return path.stem.partition("~")[0]
 
 
 def _rank(outcome: str, finished_at: str) -> tuple[bool, str]:
-    """What decides between two attempts at one run: results before failures, then the newer."""
+    """Of two attempts at one run, results come before failures, then the newer."""
     return outcome in ("finished", "diverged"), finished_at
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crossarch.platform.record.invocations import Invocation
 from crossarch.platform.record.mlflow_store import safe_text, sqlite_path
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.result import RunResult
 
 _VIEW_VERSION = 2
@@ -14,7 +14,7 @@ _VIEW_VERSION = 2
 
 
 def study_digest(invocations: Iterable[Invocation], results: Mapping[str, RunResult]) -> str:
-    """What a level view of a study depends on: its invocations, and its runs' outcomes and instants."""
+    """What a level view of a study depends on."""
     runs = sorted(f"{name} {result.outcome} {result.finished_at}" for name, result in results.items())
     lines = [str(_VIEW_VERSION), *sorted(invocation.id for invocation in invocations), *runs]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -31,18 +31,14 @@ def is_level(root: Path, tracking_uri: str, study: str, digest: str) -> bool:
 
 def mark_level(root: Path, tracking_uri: str, study: str, digest: str) -> None:
     """Remembers that the study is level. Raises OSError where the disk refuses."""
-    write_atomically(_note(root, tracking_uri, study), lambda temporary: _write(temporary, digest))
+    write_atomically(_note(root, tracking_uri, study), writing(digest))
 
 
 def forget(root: Path, tracking_uri: str, study: str) -> None:
-    """Remembers nothing of the study any more."""
+    """The opposite of `mark_level`."""
     _note(root, tracking_uri, study).unlink(missing_ok=True)
 
 
 def _note(root: Path, tracking_uri: str, study: str) -> Path:
     key = hashlib.sha256(f"{safe_text(tracking_uri)}\n{study}".encode()).hexdigest()[:16]
     return root / "ledger" / "level" / key
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)

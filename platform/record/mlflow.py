@@ -75,7 +75,7 @@ class View:
             return self.experiment(study, question).level(invocations, results)
 
     def experiment(self, study: str, question: str) -> "Experiment":
-        """The study's experiment, created where it is missing. Raises what MLflow raises."""
+        """Found or created. Raises what MLflow raises."""
         client = connect(self.tracking_uri)
         return Experiment(client, _experiment_id(client, study, question, self.tracking_uri), study)
 
@@ -123,7 +123,7 @@ class Experiment:
         return changed
 
     def show(self, description: Description, parent: str | None = None) -> bool:
-        """Makes MLflow show `description`, below the invocation `parent`; whether it had to change anything."""
+        """Shows `description`, below the invocation `parent`; whether anything had to change."""
         tags = {**description.tags, _DIGEST: description.digest}
         if parent is not None:
             tags[_PARENT] = self._shown[parent].id
@@ -149,7 +149,7 @@ class Experiment:
         return True
 
     def add_points(self, run_id: str, metrics: Iterable[Measurement]) -> None:
-        """Continues the curve of a run that is shown; steps that are there already stay as they are."""
+        """Continues a curve; steps that are there already stay as they are."""
         shown = self._shown[run_id]
         self._log(shown, metrics, {}, {})
 
@@ -174,8 +174,7 @@ class Experiment:
         shown = self._shown.get(run_id)
         if shown is None or shown.status != "RUNNING":
             return False
-        self._client.set_terminated(shown.id, "KILLED")
-        shown.status = "KILLED"
+        self.end(run_id, "KILLED")
         return True
 
     def _remove_surplus(self) -> int:
@@ -187,7 +186,7 @@ class Experiment:
         return count
 
     def _create(self, description: Description, tags: Mapping[str, str]) -> Shown:
-        """Begins a run, with its digest where it shall have a status that only `show` gives it."""
+        """Begins a run, with its digest where only `show` will give it its status."""
         ends = description.status in ("FINISHED", "FAILED")
         first = {name: value for name, value in tags.items() if ends or name != _DIGEST}
         run = self._client.create_run(
@@ -279,7 +278,7 @@ def _search(client: "MlflowClient", experiment_id: str) -> Iterator[Shown]:
 
 
 def _experiment_id(client: "MlflowClient", study: str, question: str, tracking_uri: str) -> str:
-    """The experiment named as the study: found, restored if it was deleted, or created."""
+    """Found, restored if it was deleted, or created."""
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(study)

@@ -29,6 +29,15 @@ _STATUS: dict[str, Status] = {
     "blocked": "KILLED",
     "stopped": "KILLED",
 }
+LAST = (
+    "test_accuracy",
+    "test_loss",
+    "validation_accuracy",
+    "best_test_accuracy",
+    "training_seconds",
+    "device_seconds",
+)
+"""Metrics of a run that has ended, by the names of `RunResult`: what it came to, and at last what it cost."""
 _TAG_LENGTH = 4000
 """Characters; servers take 5,000 or 8,000."""
 
@@ -46,7 +55,7 @@ class Measurement(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """One run as MLflow shall show it, but for its parent, whose name there is not known here."""
+    """One run as MLflow shall show it, but for its parent."""
 
     name: str
     status: Status
@@ -69,7 +78,7 @@ class Description:
 
 
 def key_of(tags: Mapping[str, str]) -> str | None:
-    """The run or invocation that MLflow's run with these tags shows; None for a run that is not ours."""
+    """The run or invocation that has these tags; None where it is not ours."""
     return tags.get(RUN_ID) or tags.get(INVOCATION)
 
 
@@ -183,19 +192,8 @@ def metrics(result: RunResult) -> list[Measurement]:
         for point in result.curve
         for measurement in point_metrics(point, start + (end - start) * point.epoch // epochs)
     ]
-    last = {
-        "test_accuracy": result.test_accuracy,
-        "test_loss": result.test_loss,
-        "validation_accuracy": result.validation_accuracy,
-        "best_test_accuracy": result.best_test_accuracy,
-        "training_seconds": result.training_seconds,
-        "device_seconds": result.device_seconds,
-    }
-    return curve + [
-        Measurement(name=name, value=value, step=epochs, timestamp=end)
-        for name, value in last.items()
-        if value is not None and (result.is_result or (stopped and name.endswith("_seconds")))
-    ]
+    known = LAST if result.is_result else LAST[-2:] if stopped else ()
+    return curve + measurements({name: getattr(result, name) for name in known}, epochs, end)
 
 
 def point_metrics(point: Point, timestamp: int) -> list[Measurement]:
@@ -207,11 +205,12 @@ def point_metrics(point: Point, timestamp: int) -> list[Measurement]:
         "keep_rate.observed": point.keep_rate_observed,
         "validation_accuracy.sample": point.validation_accuracy,
     }
-    return [
-        Measurement(name=name, value=value, step=point.epoch, timestamp=timestamp)
-        for name, value in values.items()
-        if value is not None
-    ]
+    return measurements(values, point.epoch, timestamp)
+
+
+def measurements(values: Mapping[str, float | None], step: int, timestamp: int) -> list[Measurement]:
+    """Values by metric, those that there are."""
+    return [Measurement(name, value, step, timestamp) for name, value in values.items() if value is not None]
 
 
 def same_value(stored: float | None, wanted: float) -> bool:
@@ -256,5 +255,5 @@ def _cut(tags: Mapping[str, Any]) -> dict[str, str]:
 
 
 def missing_metrics(wanted: Iterable[Measurement], stored: Collection[tuple[str, int]]) -> list[Measurement]:
-    """Those whose metric has no value at their step yet."""
+    """Those of steps without a value."""
     return [measurement for measurement in wanted if (measurement.name, measurement.step) not in stored]

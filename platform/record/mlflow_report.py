@@ -24,10 +24,9 @@ TAG = "report.sha256"
 
 
 def attach(invocations: Sequence[Invocation], root: Path, tracking_uri: str, page: Path) -> bool:
-    """Attaches `page` to the run of the last of `invocations`, oldest first; whether it had to be sent.
+    """Attaches `page` to the run of the last of `invocations`, if it has one; whether it had to be sent.
 
-    Nothing is sent where there is no such run, or where it has the very page already. Raises TrackingError where
-    MLflow fails.
+    Raises TrackingError where MLflow fails.
     """
     database = sqlite_path(tracking_uri)
     if not invocations or (database is not None and not database.exists()):
@@ -50,7 +49,7 @@ def note_name(study: str) -> str:
 
 
 def _send(invocation: Invocation, tracking_uri: str, page: Path, digest: str) -> bool | None:
-    """Whether the page had to be sent; None where there is no run to attach it to."""
+    """As `attach`; None where there is no such run."""
     client = connect(tracking_uri)
     experiment = client.get_experiment_by_name(invocation.study)
     if experiment is None:

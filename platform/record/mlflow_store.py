@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossarch.platform.record.parquet import locked
+from crossarch.platform.validation import FailedError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,7 +34,7 @@ _DEFAULTS = {
 the terminal, and reports of use to its makers. What the user has set stays."""
 
 
-class TrackingError(Exception):
+class TrackingError(FailedError):
     """MLflow could not be reached, or refused; one sentence without credentials."""
 
 
@@ -59,9 +60,9 @@ def safe_text(text: str) -> str:
 
 
 def connect(tracking_uri: str) -> "MlflowClient":
-    """A client of its own, apart from MLflow's global state. A new SQLite store is initialised, one process at a time.
+    """A client apart from MLflow's global state. A new SQLite store is initialised, one process at a time.
 
-    Raises what MLflow raises: call it inside `tracked`.
+    Call it inside `tracked`.
     """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -118,7 +119,7 @@ def tracked(tracking_uri: str) -> Iterator[None]:
 
 
 def _complaint(error: BaseException) -> str:
-    """What happened, as the end of a sentence: silence of the network apart from everything else."""
+    """What happened, to end a sentence: silence of the network apart from all else."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, ConnectionError | TimeoutError | socket.gaierror):

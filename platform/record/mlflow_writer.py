@@ -60,28 +60,22 @@ class _Reported:
     metrics: list[Measurement]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Closed:
-    pass
-
-
-_Event = _Opened | _Started | _Done | _Reported | _Closed
+_Event = _Opened | _Started | _Done | _Reported
 
 
 class Writer:
     """MLflow's view of one invocation, live. No method raises or waits, but for `close`.
 
-    What could not be delivered is tried again after a pause, and once more on closing; after that `View.level`
-    recovers it from the ledger. `clock` gives seconds.
+    What could not be delivered is tried again after a pause, and once more on closing. `clock` gives seconds.
     """
 
     def __init__(self, tracking_uri: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.last_error: str | None = None
-        """The latest failure, in one sentence; None where there was none."""
+        """The latest failure, in one sentence."""
         self.failures = 0
-        """How often MLflow failed."""
         self._wanted: dict[str, int] = {}
-        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
+        """None is the last."""
         self._points_waiting = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -97,10 +91,7 @@ class Writer:
         earlier: Iterable[Invocation] = (),
         results: Mapping[str, RunResult] | None = None,
     ) -> None:
-        """Begins to show `current`: first the study's `earlier` invocations and `results`, then what comes.
-
-        To be called once.
-        """
+        """Begins, once, to show `current`: first the study's `earlier` invocations and `results`, then what comes."""
         invocations = (*(invocation for invocation in earlier if invocation.id != current.id), current)
         event = _Opened(
             study=study, question=question, invocations=invocations, current=current, results=dict(results or {})
@@ -131,8 +122,8 @@ class Writer:
         self._events.put(_Done(run_id=run_id, number=self._want(run_id), result=result))
 
     def close(self, timeout: float) -> int:
-        """Ends the invocation and waits up to `timeout` seconds; how many runs, it included, are not level."""
-        self._events.put(_Closed())
+        """Ends the invocation in at most `timeout` seconds; how many runs, it included, are not level."""
+        self._events.put(None)
         self._closing.set()
         if self._thread is not None:
             self._thread.join(timeout)
@@ -146,18 +137,17 @@ class Writer:
         closed = False
         while not closed:
             for event in self._waiting():
-                if isinstance(event, _Closed):
-                    closed = True
-                else:
+                if event:
                     self._courier.take(event)
+                closed = closed or event is None
             error = self._courier.deliver(last=closed)
             if error is not None:
                 self.failures += 1
                 self.last_error = error
             self._closing.wait(_BREATH)
 
-    def _waiting(self) -> list[_Event]:
-        """All events that wait; none where it is time to try again first."""
+    def _waiting(self) -> list[_Event | None]:
+        """All that wait; none where it is time to try again first."""
         try:
             events = [self._events.get(timeout=self._courier.patience())]
         except queue.Empty:
@@ -252,7 +242,6 @@ class _Courier:
             self.shown |= self._taken | {opened.current.id: 0}
 
     def _show(self, opened: _Opened, run_id: str) -> None:
-        """Shows one run as it is now, below the invocation that needed it first."""
         if self._experiment is None:
             return
         owner = self._owners.get(run_id)

@@ -44,11 +44,6 @@ class Address(NamedTuple):
         return f"{self.scheme}://{'/'.join(filter(None, (self.bucket, self.prefix)))}"
 
 
-def is_uri(text: str) -> bool:
-    """Whether a storage is given as a URI, and not as a path."""
-    return "://" in text
-
-
 def parse(text: str) -> Address:
     """The address of a URI `s3://bucket/prefix`. Raises BadInputError, without what may be a secret, for any other."""
     scheme, _, rest = text.partition("://")
@@ -68,7 +63,6 @@ def parse(text: str) -> Address:
 
 
 def _without_secrets(rest: str) -> str:
-    """What follows `://`, less all that may be a secret."""
     return re.split(r"[?#]", rest)[0].rpartition("@")[2]
 
 
@@ -195,7 +189,7 @@ def _system(scheme: str) -> "FileSystem":
 
 
 def _endpoint() -> dict[str, str]:
-    """The S3 server that the environment names, as pyarrow's options. Raises BadInputError where it is none."""
+    """Raises BadInputError where the environment names an S3 server that is none."""
     name = next((name for name in ENDPOINTS if os.environ.get(name)), None)
     if name is None:
         return {}

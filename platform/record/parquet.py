@@ -35,10 +35,10 @@ def write_table(path: Path, table: pa.Table, version: int) -> None:
 def read_tables(
     paths: Sequence[Path], version: int, columns: Collection[str] | None = None
 ) -> Iterator[tuple[Path, pa.Table]]:
-    """The files that can be read, with their rows, in the order of `paths`; a broken one is warned of and left out.
+    """The files of `paths` that can be read, with their rows; a broken one is warned of and left out.
 
-    `columns` restricts what is read. Raises OtherVersionError for a file of another schema version, and
-    FileNotFoundError or PermissionError for one that is not there or not ours to read.
+    Raises OtherVersionError for a file of another schema version, and FileNotFoundError or PermissionError for one that
+    is not there or not ours to read.
     """
     with ThreadPoolExecutor(_READERS) as readers:
         for path, table in zip(paths, readers.map(lambda path: _read(path, version, columns), paths), strict=True):

@@ -1,9 +1,8 @@
 """One run as one Arrow row: columns for whoever queries, JSON for whoever must have the run back exactly.
 
-Settings and environment are there twice, on purpose: as typed columns (`keep_rate.minimum`, `environment.device`)
-that pandas and DuckDB filter and group by, and as the JSON texts `config` and `environment` from which the run is
-rebuilt to the last bit, its teacher's recipe included. The setting columns follow the configuration's dataclasses:
-a new setting is a new column, and is null in the rows of files that are older than it.
+Settings and environment are there twice: as typed columns (`keep_rate.minimum`, `environment.device`) to filter and
+group by, and as JSON from which the run is rebuilt to the last bit, its teacher's recipe included. Columns follow the
+dataclasses: a new setting is a new column, null in the rows of files that are older than it.
 """
 
 import dataclasses
@@ -11,7 +10,7 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -29,12 +28,24 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {float: pa.float64(), int: pa.int64(), st
 
 
 def arrow_type(annotation: Any) -> pa.DataType:
-    """The Arrow type of a field's annotation: a scalar, a tuple of scalars, or either or None. Raises KeyError else."""
+    """The Arrow type of an annotation: a scalar or words, a tuple of these, or either or None. Raises KeyError else."""
     if isinstance(annotation, types.UnionType):
         (annotation,) = (kind for kind in typing.get_args(annotation) if kind is not types.NoneType)
     if typing.get_origin(annotation) is tuple:
         return pa.list_(arrow_type(typing.get_args(annotation)[0]))
+    if typing.get_origin(annotation) is typing.Literal:
+        return pa.string()
     return _ARROW_TYPES[annotation]
+
+
+def columns(part: type, but: Collection[str] = ()) -> list[pa.Field]:
+    """A column for each field of a dataclass, in its order, `but` some."""
+    annotations = typing.get_type_hints(part)
+    return [
+        pa.field(each.name, arrow_type(annotations[each.name]))
+        for each in dataclasses.fields(part)
+        if each.name not in but
+    ]
 
 
 def setting_fields(part: type[Settings] = RunConfig, prefix: str = "") -> Iterator[pa.Field]:
@@ -49,37 +60,17 @@ def setting_fields(part: type[Settings] = RunConfig, prefix: str = "") -> Iterat
             yield from setting_fields(inner, f"{prefix}{field.name}.")
 
 
-CURVE = pa.list_(
-    pa.struct([pa.field(name, arrow_type(annotation)) for name, annotation in typing.get_type_hints(Point).items()])
-)
+CURVE = pa.list_(pa.struct(columns(Point)))
 
-_IDENTITY = [
-    pa.field("run_id", pa.string()),
-    pa.field("config_hash", pa.string()),
-    pa.field("seed", pa.int64()),
-    pa.field("method_version", pa.int64()),
-]
-_RESULT = [
-    pa.field("outcome", pa.string()),
-    pa.field("error", pa.string()),
-    pa.field("test_accuracy", pa.float64()),
-    pa.field("test_loss", pa.float64()),
-    pa.field("validation_accuracy", pa.float64()),
-    pa.field("best_test_accuracy", pa.float64()),
-    pa.field("parameters", pa.int64()),
-    pa.field("steps", pa.int64()),
-    pa.field("training_seconds", pa.float64()),
-    pa.field("device_seconds", pa.float64()),
-    pa.field("teacher_sha256", pa.string()),
-    pa.field("weights_sha256", pa.string()),
-    pa.field("started_at", pa.string()),
-    pa.field("finished_at", pa.string()),
-]
+_RESULT = columns(RunResult, but=("config", "curve", "environment"))
 """What a row and a `RunResult` both hold, under one name and as it is."""
 
 SCHEMA = pa.schema(
     [
-        *_IDENTITY,
+        pa.field("run_id", pa.string()),
+        pa.field("config_hash", pa.string()),
+        pa.field("seed", pa.int64()),
+        pa.field("method_version", pa.int64()),
         *_RESULT,
         pa.field("teacher_run_id", pa.string()),
         *(field for field in setting_fields() if field.name != "seed"),

@@ -7,9 +7,9 @@ no truth, and can be deleted while nothing runs.
 import hashlib
 from pathlib import Path
 
-from crossarch.platform.record.origin import is_uri, open_files, parse
+from crossarch.platform.record.origin import open_files, parse
 from crossarch.platform.validation import BadInputError
-from crossarch.trainables.files import cache_folder, write_atomically
+from crossarch.trainables.files import cache_folder, write_atomically, writing
 from crossarch.trainables.working_copy import WorkingCopy
 
 ORIGIN = "origin"
@@ -21,7 +21,7 @@ def open_storage(place: str | Path) -> Path:
 
     Raises BadInputError where a URI is not allowed, or its storage cannot be read.
     """
-    if not is_uri(str(place)) or isinstance(place, Path):
+    if isinstance(place, Path) or "://" not in place:
         return Path(place)
     uri = str(parse(place))
     open_files(uri).check()
@@ -34,25 +34,19 @@ def open_storage(place: str | Path) -> Path:
 
 
 def working_copy(uri: str) -> WorkingCopy:
-    """The working copy on this machine of the storage at `uri`, made if need be, and as old as it is.
+    """The working copy of `uri` on this machine, as old as it is, below XDG_CACHE_HOME or ~/.cache.
 
-    It lies below XDG_CACHE_HOME, or ~/.cache. Raises BadInputError where it cannot be written.
+    Raises BadInputError where it cannot be made.
     """
     cache = cache_folder()
     root = cache / hashlib.sha256(uri.encode()).hexdigest()[:16]
     mark = root / ORIGIN
     try:
         if not mark.exists():
-            write_atomically(mark, lambda path: _write(path, uri))
+            write_atomically(mark, writing(uri))
     except OSError as error:
         raise BadInputError(f"XDG_CACHE_HOME = {str(cache.parent)!r} cannot be written to: {error.strerror}") from error
     return WorkingCopy(root.resolve(), open_files(uri))
-
-
-def require_writable_origin(root: Path) -> None:
-    """Raises BadInputError where `root` is a working copy, and nothing can be written to the storage itself."""
-    if uri := origin_of(root):
-        open_files(uri).check_writable()
 
 
 def copy_of(root: Path) -> WorkingCopy:
@@ -62,7 +56,7 @@ def copy_of(root: Path) -> WorkingCopy:
 
 
 def origin_of(root: Path) -> str | None:
-    """The URI of the storage of which `root` is a working copy; None where it is the storage itself."""
+    """The URI of which `root` is a working copy; None where it is the storage itself."""
     try:
         return (root / ORIGIN).read_text(encoding="utf-8")
     except OSError:
@@ -75,10 +69,6 @@ def place_of(root: Path) -> str:
 
 
 def weights_elsewhere(root: Path) -> frozenset[str]:
-    """The file names of the kept weights of the storage of which `root` is a working copy. Raises OSError."""
+    """The files of weights kept at the origin of `root`, if it has one. Raises OSError."""
     copy = copy_of(root)
     return frozenset(name.removeprefix(WEIGHTS) for name in copy.names(WEIGHTS)) if copy.origin else frozenset()
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -9,11 +9,7 @@ from crossarch.platform.record.mlflow_report import note_name
 
 
 def sync_study(ledger: Ledger, root: Path, study: str, tracking: str, *, anyway: bool = False) -> int:
-    """Makes the study's experiment show the ledger; how many of its runs had to change.
-
-    Does nothing where the experiment was level when last looked at, unless `anyway`. To be called while nothing of
-    the study trains. Raises TrackingError where MLflow fails.
-    """
+    """As `View.level`, but does nothing where the experiment was level when last looked at, unless `anyway`."""
     invocations = ledger.invocations(study)
     if not invocations:
         return 0

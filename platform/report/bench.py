@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
 from rich.text import Text
 
+from crossarch.platform.report.grid import NARROW, grouped
 from crossarch.search_spaces.bench import bench_runs
 
 if TYPE_CHECKING:
@@ -26,15 +25,7 @@ def render_bench(document: Mapping[str, Any]) -> RenderableType:
     """The table of what was measured, and on what."""
     from crossarch.trainables.analysis.bench import HEADINGS, table
 
-    grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for place, heading in enumerate(HEADINGS):
-        grid.add_column(heading, justify="left" if place in (0, 2) else "right", no_wrap=True)
-    before = None
-    for row in table(document):
-        if before not in (None, row[:2]):
-            grid.add_section()
-        grid.add_row(*row)
-        before = row[:2]
+    grid = grouped(HEADINGS, table(document), texts=(0, 2), by=2, padding=NARROW)
     return Group(grid, Text(f"\n{remarks(document)}"))
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crossarch.platform.report.figures import ACCURACY_WIDTH, BAND, COLOURS, compose, label, style
-from crossarch.platform.report.sheets import Sheet, figure, sheet, words
+from crossarch.platform.report.figures import ACCURACY_WIDTH, COLOURS, band, compose, draw_line, label
+from crossarch.platform.report.sheets import Sheet, figure, sheet, summed, words
 from crossarch.platform.report.statistics import Summary
 from crossarch.platform.report.tables import Cell, Table
 from crossarch.search_spaces.chart import Chart
@@ -47,7 +47,7 @@ class ChartPanel:
 
 
 def chart_panels(study: Study, table: Table) -> tuple[ChartPanel, ...]:
-    """The panels of the study's chart that have a point, in the chart's order; none for a study without a chart."""
+    """The panels that have a point, in the chart's order."""
     if study.chart is None:
         return ()
     shown = _shown(study, study.chart)
@@ -60,7 +60,7 @@ def chart_panels(study: Study, table: Table) -> tuple[ChartPanel, ...]:
 
 
 def _shown(study: Study, chart: Chart) -> dict[str, list[Key]]:
-    """The lines that each panel may have, whatever has been run, level lines last."""
+    """The lines that each panel may have, level lines last."""
     drawn = [arm for arm in study.arms if arm.name in chart.arms]
     levels: list[Key] = [(study.teacher, arm.label) for arm in study.arms if arm.name in chart.levels]
     shown: dict[str, list[Key]] = {}
@@ -107,7 +107,7 @@ def _lines(
 
 
 def _cells(study: Study, chart: Chart, table: Table) -> Iterator[tuple[str, str, str, Cell]]:
-    """The arm's label, what the chart calls the point, the network's label and the cell."""
+    """Arm, what the chart calls the point, network and cell."""
     names = {arm.label: arm.name for arm in study.arms}
     for row in table.rows:
         choice = names[row.arm] if chart.axis == "arm" else row.choices[table.axes.index(chart.axis)]
@@ -147,16 +147,12 @@ def _drawer(chart: Chart, panel: ChartPanel) -> "Callable[[Axes], None]":
 
 
 def _draw_line(axes: "Axes", line: Line, everywhere: Sequence[float]) -> None:
-    look = style(line.place)
     points = line.points
     if line.is_level:
         points = tuple((at, points[0][1]) for at in (everywhere[0], everywhere[-1]))
     places = [at for at, _ in points]
-    means = [summary.mean for _, summary in points]
-    spreads = [summary.std or 0.0 for _, summary in points]
-    low, high = zip(*((mean - std, mean + std) for mean, std in zip(means, spreads, strict=True)), strict=True)
-    axes.fill_between(places, low, high, color=look.colour, alpha=BAND, linewidth=0)
-    axes.plot(places, means, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=5, linewidth=1.6)
+    told = [summary for _, summary in points]
+    draw_line(axes, line.place, places, [each.mean for each in told], band(told), markersize=5, linewidth=1.6)
 
 
 def chart_sheet(chart: Chart, panels: Sequence[ChartPanel], name: str) -> Sheet:
@@ -167,9 +163,7 @@ def chart_sheet(chart: Chart, panels: Sequence[ChartPanel], name: str) -> Sheet:
             words(panel.name),
             words(line.name),
             figure(None if line.is_level else at),
-            figure(summary.mean, 1),
-            figure(summary.std, 1),
-            figure(summary.n),
+            *summed(summary),
         )
         for panel in panels
         for line in panel.lines

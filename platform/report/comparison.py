@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from crossarch.platform.report.conditions import Conditions
 from crossarch.platform.report.contrasts import Interval, paired_interval
@@ -93,10 +93,7 @@ class Comparison:
 def group_runs(
     study: Study, planned: Iterable[Planned], results: Mapping[str, RunResult], by: Sequence[str]
 ) -> dict[Key, Group]:
-    """The runs of `planned` by what they are in `by`: `arm`, an axis, or a setting by its dotted name.
-
-    `results` are by the run ids of the plan; what has none is left out.
-    """
+    """The runs of `planned` that have results, by what they are in `by`: `arm`, an axis, or a setting."""
     found: dict[Key, list[Planned]] = {}
     for plan in planned:
         found.setdefault(tuple(_value(study, plan, name) for name in by), []).append(plan)
@@ -118,7 +115,7 @@ def _value(study: Study, plan: Planned, name: str) -> str:
 
 
 def check_keys(study: Study, by: Sequence[str]) -> None:
-    """Raises ValueError for a key that is no `arm`, axis of the study or setting."""
+    """Raises ValueError for a key that `group_runs` does not know."""
     from crossarch.platform.record.schema import setting_fields
 
     axes = [axis.name for axis in study.axes]
@@ -180,17 +177,17 @@ def compare(a: Side, b: Side, by: Sequence[str]) -> Comparison:
 
 def pair(a: Group, b: Group) -> Pair:
     """Two groups side by side: paired over shared seeds where there are two or more, else Welch's interval."""
-    common: dict[str, Any] = {
-        "labels": a.labels,
-        "a": a,
-        "b": b,
-        "shared": len(a.accuracies.keys() & b.accuracies.keys()),
-    }
-    if a.runs == b.runs and a.accuracies == b.accuracies:
-        return Pair(**common, difference=None, interval=None, method="", verdict="the same runs")
-    difference, interval, method = differ(a.accuracies, b.accuracies)
+    same = a.runs == b.runs and a.accuracies == b.accuracies
+    difference, interval, method = differ({}, {}) if same else differ(a.accuracies, b.accuracies)
     return Pair(
-        **common, difference=difference, interval=interval, method=method, verdict=verdict(difference, interval)
+        labels=a.labels,
+        a=a,
+        b=b,
+        shared=len(a.accuracies.keys() & b.accuracies.keys()),
+        difference=difference,
+        interval=interval,
+        method=method,
+        verdict="the same runs" if same else verdict(difference, interval),
     )
 
 

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from crossarch.platform.report.comparison import Comparison, Group, Pair, Side
-from crossarch.platform.report.sheets import DECIMALS, Entry, Sheet, figure, sheet, words
+from crossarch.platform.report.sheets import DECIMALS, Entry, Sheet, figure, sheet, summed, words
 from crossarch.platform.report.terminal import sheet_grid
 from crossarch.platform.report.wording import METRICS, number, one_line, title
 
@@ -48,13 +48,7 @@ def _row(pair: Pair) -> tuple[Entry, ...]:
 
 
 def _measured(group: Group) -> tuple[Entry, ...]:
-    known = group.summary
-    return (
-        figure(known.mean if known else None, 1),
-        figure(known.std if known else None, 1),
-        figure(known.n if known else 0),
-        figure(group.seconds, 1),
-    )
+    return (*summed(group.summary), figure(group.seconds, 1))
 
 
 def one_side_sheet(found: Comparison) -> Sheet:
@@ -108,7 +102,6 @@ def render_comparison(found: Comparison) -> RenderableType:
 
 
 def _short(found: Comparison) -> Sheet:
-    """The cells in few columns."""
     counted = ("n A", "n B", "A (s)", "B (s)")
     return sheet(
         "compare",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from crossarch.platform.report import charts, curves, figures, sheets, verdicts
 from crossarch.platform.report.mosaics import Mosaic, mosaics, real_data
-from crossarch.platform.report.picture import Picture
+from crossarch.platform.report.picture import Picture, make_picture
 from crossarch.platform.report.reproduce import command, without_places
 from crossarch.platform.report.robustness.content import robustness_answers
 from crossarch.platform.report.sheets import Sheet
-from crossarch.platform.report.svg import inline, swatch, to_png, to_svg
+from crossarch.platform.report.svg import swatch
 from crossarch.platform.report.tables import Table, build_table
 from crossarch.platform.report.wording import METRICS, caption, footer, one_line
 from crossarch.search_spaces.chart import Chart
@@ -70,7 +70,7 @@ class Report:
 def digest(
     study: Study, table: Table, results: Mapping[str, RunResult], root: Path, recorded: Sequence[str] = ()
 ) -> str:
-    """What a page depends on, without making it: the study, its runs as they stand, its distilled sets."""
+    """What a page depends on, without making it."""
     from crossarch.platform.run.data import store
 
     runs = [(run.run_id, run.outcome, results[run.run_id].finished_at) for run in table.runs if run.run_id in results]
@@ -115,7 +115,7 @@ def make_report(
 
 
 def explained(table: Table) -> list[str]:
-    """What the verdict's numbers mean, a sentence each, in the words of the page."""
+    """`caption` in the words of the page."""
     sentences = [sentence.replace("In brackets: points", "Gap: points") for sentence in caption(table)]
     if any(cell and cell.published for row in table.rows for cell in row.cells):
         sentences.append("Paper: the number that the paper prints, in brackets the points by which ours is above it.")
@@ -123,7 +123,7 @@ def explained(table: Table) -> list[str]:
 
 
 def conditions_in_words(table: Table) -> str:
-    """On what the numbers were made, a sentence: they go nowhere without it."""
+    """On what the numbers were made, a sentence."""
     known = table.conditions
     where = "; ".join(filter(None, ("; ".join(known.hardware), "; ".join(known.software))))
     return f"Trained on {one_line(where)}." if where else ""
@@ -147,40 +147,25 @@ def accuracy_picture(study: Study, table: Table, told: str) -> Picture:
     """Accuracy by network and arm, beside the paper's."""
     arms = [arm.label for arm in study.arms]
     cells = [cell for row in table.rows for cell in row.cells if cell]
-    heading = "Accuracy by network"
     spread = "Error bars: one sample standard deviation. " if len(table.seeds) > 1 else ""
     hollow = "Hollow: the paper's number. " if any(cell.published for cell in cells) else ""
     note = f"{METRICS.get(table.metric, table.metric)}, mean of the finished runs. {spread}{hollow}{told}"
-    drawn = figures.accuracy_figures(table, arms)
-    whole = figures.accuracy_figure(table, arms)
-    return Picture(
-        name="accuracy",
-        title=heading,
-        note=note,
-        wide=True,
-        panels=tuple(inline(each, f"accuracy-{place}", heading, note) for place, each in enumerate(drawn)),
-        svg=to_svg(whole),
-        png=to_png(whole),
-        data=sheets.numbers(table),
-    )
+    drawn, whole = figures.accuracy_figures(table, arms), figures.accuracy_figure(table, arms)
+    return make_picture("accuracy", "Accuracy by network", note, drawn, whole, sheets.numbers(table), wide=True)
 
 
 def chart_picture(chart: Chart, drawn: Sequence[charts.ChartPanel], table: Table, told: str) -> Picture:
     """Accuracy over what the study varies, as the paper's figure has it."""
-    heading = f"{chart.reference}, in our numbers"
     spread = "Band: one sample standard deviation. " if len(table.seeds) > 1 else ""
     note = f"{METRICS.get(table.metric, table.metric)}, mean of the finished runs. {spread}{told}"
-    whole = charts.chart_figure(chart, drawn)
-    figures_of = charts.chart_figures(chart, drawn)
-    return Picture(
-        name="chart",
-        title=heading,
-        note=note,
+    return make_picture(
+        "chart",
+        f"{chart.reference}, in our numbers",
+        note,
+        charts.chart_figures(chart, drawn),
+        charts.chart_figure(chart, drawn),
+        charts.chart_sheet(chart, drawn, "chart"),
         wide=True,
-        panels=tuple(inline(each, f"chart-{place}", heading, note) for place, each in enumerate(figures_of)),
-        svg=to_svg(whole),
-        png=to_png(whole),
-        data=charts.chart_sheet(chart, drawn, "chart"),
         legend=tuple((swatch(place), one_line(name)) for place, name in charts.legend_of(drawn).items()),
     )
 
@@ -188,29 +173,22 @@ def chart_picture(chart: Chart, drawn: Sequence[charts.ChartPanel], table: Table
 def curve_picture(study: Study, panels: tuple[curves.Panel, ...], quantity: str, name: str, told: str) -> Picture:
     """Curves over epochs, a panel a network."""
     axis = curves.QUANTITIES[quantity]
-    band = "Band: one sample standard deviation over seeds. " if _has_bands(panels) else ""
+    band = (
+        "Band: one sample standard deviation over seeds. "
+        if any(each.std for panel in panels for series in panel.series for each in series.summaries)
+        else ""
+    )
     notes = {
         "validation_accuracy": "On at most 1,000 validation images; only shown, nothing is chosen by it.",
         "train_loss": LOSS_NOTE,
     }
     note = f"Mean of the finished runs. {band}{notes[quantity]} {told}"
-    titles = [f"{axis} over epochs, {panel.heading}" for panel in panels]
-    drawn = figures.curve_panels(panels, axis)
-    whole = figures.curve_figure(panels, axis)
-    return Picture(
-        name=name,
-        title=f"{axis} over epochs",
-        note=note,
-        wide=False,
-        panels=tuple(
-            inline(each, f"{name}-{place}", one_line(title), note)
-            for place, (each, title) in enumerate(zip(drawn, titles, strict=True))
-        ),
-        svg=to_svg(whole),
-        png=to_png(whole),
-        data=curves.curve_sheet(study, panels, quantity, name),
+    return make_picture(
+        name,
+        f"{axis} over epochs",
+        note,
+        figures.curve_panels(panels, axis),
+        figures.curve_figure(panels, axis),
+        curves.curve_sheet(study, panels, quantity, name),
+        titles=[one_line(f"{axis} over epochs, {panel.heading}") for panel in panels],
     )
-
-
-def _has_bands(panels: Iterable[curves.Panel]) -> bool:
-    return any(summary.std for panel in panels for series in panel.series for summary in series.summaries)

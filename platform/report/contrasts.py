@@ -6,10 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from crossarch.platform.report.statistics import student
 from crossarch.search_spaces.claims import Claim, Place
-
-LEVEL = 0.95
-"""Of the intervals."""
 
 Verdict = Literal["shown", "not shown", "opposite shown", "too few seeds"]
 
@@ -42,13 +40,11 @@ def paired_interval(differences: Sequence[float]) -> Interval:
 
     It holds for differences that are normally distributed. Raises ValueError for fewer than two.
     """
-    from scipy.special import stdtrit  # the quantile; scipy.stats would take a second to import
-
     n = len(differences)
     if n < 2:
         raise ValueError(f"differences = {list(differences)!r}, but an interval needs two or more")
     mean = statistics.fmean(differences)
-    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * statistics.stdev(differences) / math.sqrt(n)
+    half = student(n - 1) * statistics.stdev(differences) / math.sqrt(n)
     return Interval(mean=mean, low=mean - half, high=mean + half)
 
 

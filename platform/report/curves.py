@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from crossarch.platform.report.sheets import Entry, Sheet, figure, sheet, words
+from crossarch.platform.report.sheets import Sheet, figure, sheet, summed, words
 from crossarch.platform.report.statistics import Summary, summarize
 from crossarch.platform.report.wording import title
 from crossarch.search_spaces.study import Study
@@ -42,7 +42,7 @@ class Panel:
 
 
 def panels(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult], quantity: str) -> tuple[Panel, ...]:
-    """The curves of `quantity`, a field of `Point`, over finished runs of `seeds`; panels without any are absent."""
+    """The panels that have a curve of `quantity`, a field of `Point`, over finished runs."""
     runs: dict[tuple[str, ...], dict[str, list[RunResult]]] = {}
     for plan in study.expand(seeds):
         result = results.get(run_id(plan.config))
@@ -83,7 +83,7 @@ def curve_sheet(study: Study, drawn: tuple[Panel, ...], quantity: str, name: str
     """The data of the curves, a point a row."""
     counted = ("Epoch", "Mean", "Std", "n")
     rows = (
-        (*map(words, panel.cell), words(series.arm), figure(epoch), *_summary(summary))
+        (*map(words, panel.cell), words(series.arm), figure(epoch), *summed(summary, 3))
         for panel in drawn
         for series in panel.series
         for epoch, summary in zip(series.epochs, series.summaries, strict=True)
@@ -92,7 +92,3 @@ def curve_sheet(study: Study, drawn: tuple[Panel, ...], quantity: str, name: str
     return sheet(
         name, f"{QUANTITIES[quantity]} over epochs", columns, rows, numeric=counted, labels=len(study.axes) + 1
     )
-
-
-def _summary(summary: Summary) -> tuple[Entry, ...]:
-    return figure(summary.mean, 3), figure(summary.std, 3), figure(summary.n)

@@ -4,13 +4,13 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 
 from crossarch.platform.report.markdown import escape as escape_markdown
+from crossarch.platform.report.markdown import grid
 from crossarch.platform.report.sheets import Entry, Sheet
 from crossarch.platform.report.wording import one_line
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 
 _FORMULA = re.compile(r"\s*[=+\-@\t\r|%]")
 """How a text begins that a spreadsheet would calculate (OWASP, CSV injection)."""
@@ -45,11 +45,14 @@ _LATEX = str.maketrans(
 
 def to_csv(sheet: Sheet) -> str:
     """A header and a line a row; numeric columns hold exact numbers or nothing, texts no formulas."""
+    rows = ([_csv(entry, place in sheet.numeric) for place, entry in enumerate(row)] for row in sheet.rows)
+    return csv_text([map(plain, sheet.columns), *rows])
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """A line a row."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(plain, sheet.columns))
-    for row in sheet.rows:
-        writer.writerow(_csv(entry, place in sheet.numeric) for place, entry in enumerate(row))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
@@ -96,11 +99,8 @@ def escape_latex(text: str) -> str:
 
 def to_markdown(sheet: Sheet) -> str:
     """A GitHub-flavoured table below its title, numbers to the right."""
-    header = [escape_markdown(column) for column in sheet.columns]
-    rules = ["---:" if place in sheet.numeric else "---" for place in range(len(header))]
-    body = [[escape_markdown(entry.text) for entry in row] for row in sheet.rows]
-    lines = [f"| {' | '.join(row)} |" for row in (header, rules, *body)]
-    parts = [f"**{escape_markdown(sheet.title)}**", "\n".join(lines), escape_markdown(sheet.note)]
+    table = grid(sheet.columns, ([entry.text for entry in row] for row in sheet.rows), sheet.numeric)
+    parts = [f"**{escape_markdown(sheet.title)}**", table, escape_markdown(sheet.note)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -113,15 +113,11 @@ FORMATS: Mapping[str, tuple[str, str, Callable[[Sheet], str]]] = {
 
 
 def write_sheets(sheets: Iterable[Sheet], folder: Path) -> list[Path]:
-    """Writes every sheet in every format below `folder`; the files. Raises OSError where the disk refuses."""
+    """Writes every sheet in every format; the files. Raises OSError."""
     written = []
     for each in sheets:
         for suffix, (_, _, write) in FORMATS.items():
             path = folder / f"{each.name}.{suffix}"
-            write_atomically(path, partial(_write, text=write(each)))
+            write_atomically(path, writing(write(each)))
             written.append(path)
     return written
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -2,12 +2,14 @@
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crossarch.platform.report.curves import Panel, Series
+from crossarch.platform.report.statistics import Summary
 from crossarch.platform.report.tables import Cell, Row, Table
 from crossarch.platform.report.wording import one_line
 
@@ -87,7 +89,7 @@ def style(place: int) -> Style:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Our settings on top of matplotlib's own, whatever the user's are."""
+    """Our settings, whatever the user's are."""
     from matplotlib import rc_context, rcdefaults, rcParams
 
     with rc_context():
@@ -118,14 +120,9 @@ def curve_figure(panels: Sequence[Panel], ylabel: str) -> "Figure":
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float, int]:
-    """Lowest and highest value of all bands, and the last epoch."""
-    edges = [
-        (summary.mean - (summary.std or 0), summary.mean + (summary.std or 0))
-        for panel in panels
-        for series in panel.series
-        for summary in series.summaries
-    ]
-    low, high = min(edge[0] for edge in edges), max(edge[1] for edge in edges)
+    """Of all bands, and the last epoch."""
+    lows, highs = band([summary for panel in panels for series in panel.series for summary in series.summaries])
+    low, high = min(lows), max(highs)
     room = 0.04 * (high - low) or 1.0
     last = max(series.epochs[-1] for panel in panels for series in panel.series)
     return low - room, high + room, last
@@ -142,23 +139,32 @@ def _curve(panel: Panel, ylabel: str, limits: tuple[float, float, int]) -> "Call
 
 
 def _draw_series(axes: "Axes", series: Series) -> None:
-    look = style(series.place)
     means = [summary.mean for summary in series.summaries]
-    spreads = [summary.std or 0.0 for summary in series.summaries]
-    if any(spreads):
-        low, high = zip(*((mean - std, mean + std) for mean, std in zip(means, spreads, strict=True)), strict=True)
-        axes.fill_between(series.epochs, low, high, color=look.colour, alpha=BAND, linewidth=0)
+    edges = band(series.summaries) if any(summary.std for summary in series.summaries) else None
     every = max(1, math.ceil(len(means) / 6))
-    axes.plot(
-        series.epochs,
-        means,
-        color=look.colour,
-        linestyle=look.dashes,
-        marker=look.marker,
-        markersize=4,
-        markevery=(series.place % every, every),
-        linewidth=1.6,
-    )
+    marks = {"markersize": 4, "markevery": (series.place % every, every), "linewidth": 1.6}
+    draw_line(axes, series.place, series.epochs, means, edges, **marks)
+
+
+def band(summaries: Sequence[Summary]) -> tuple[list[float], list[float]]:
+    """One standard deviation below and above each mean."""
+    means, spreads = zip(*((summary.mean, summary.std or 0.0) for summary in summaries), strict=True)
+    return list(map(operator.sub, means, spreads)), list(map(operator.add, means, spreads))
+
+
+def draw_line(
+    axes: "Axes",
+    place: int,
+    at: Sequence[float],
+    values: Sequence[float],
+    edges: tuple[Sequence[float], Sequence[float]] | None,
+    **how: Any,
+) -> None:
+    """The line of the study's `place`-th arm, in a band between its edges, if it has any."""
+    look = style(place)
+    if edges:
+        axes.fill_between(at, *edges, color=look.colour, alpha=BAND, linewidth=0)
+    axes.plot(at, values, color=look.colour, linestyle=look.dashes, marker=look.marker, **how)
 
 
 def accuracy_figures(table: Table, arms: Sequence[str]) -> "list[Figure]":
@@ -227,7 +233,7 @@ def _draw_cell(axes: "Axes", cell: Cell, at: float, step: float, look: Style) ->
 
 
 def legend_columns(arms: Iterable[str], wide: float) -> int:
-    """How many entries of a legend stand beside each other in `wide` inches, by the longest label's letters."""
+    """How many entries fit beside each other in `wide` inches."""
     entry = 0.8 + 0.09 * max((len(label(arm)) for arm in arms), default=0)
     return max(1, int(wide / entry))
 

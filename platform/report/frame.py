@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 def load_results(study: "str | Study", storage: str | Path = "crossarch-results") -> "pd.DataFrame":
     """The recorded runs of a study, one row each, in the study's order; of whatever seeds the ledger has.
 
-    `study` is a name (`quickstart`, `table2-smoke`), a file (`./my_study.py`) or a `Study`; `storage` is a folder or a
-    URI, as for `--storage`. The columns are `role` (`cell`, or `teacher` for a run that is trained only because others
-    learn from it), `arm` and `network`, as the report labels them, a column for each other axis, and then all of the
-    ledger's, in its units: accuracies in %, times in s. Where a sampler chose the points, all that it chose are there,
-    from whatever seeds' results.
+    `study` is a name (`quickstart`, `table2-smoke`), a file (`./my_study.py`) or a `Study`; `storage` a folder or URI.
+    The columns are `role` (`cell`, or `teacher` for a run that is trained only because others learn from it), `arm` and
+    `network`, as the report labels them, a column for each other axis, and then all of the ledger's, in its units:
+    accuracies in %, times in s. Of a sampler all points are there that it chose, from whatever seeds' results.
 
     Raises ValueError for an unknown study, or where the ledger below `storage` has no run of it.
     """

@@ -1,25 +1,23 @@
 """Figure 8: the Hessian's top eigenvalues and the loss around the weights, as a table and as pictures."""
 
-import csv
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
 from rich.text import Text
 
-from crossarch.platform.report.contrasts import LEVEL, Interval, paired_interval
-from crossarch.platform.report.figures import BAND, compose, drawing, label, style
-from crossarch.platform.report.statistics import Summary, summarize
+from crossarch.platform.report.contrasts import Interval, paired_interval
+from crossarch.platform.report.export import csv_text
+from crossarch.platform.report.figures import compose, draw_line, drawing, label, style
+from crossarch.platform.report.grid import headed
+from crossarch.platform.report.statistics import LEVEL, Summary, summarize
 from crossarch.platform.report.svg import to_png, to_svg
 from crossarch.platform.report.wording import NOT_APPLICABLE
 from crossarch.search_spaces.study import Planned, Study
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,8 +54,8 @@ def names(study: Study, places: Mapping[Place, object]) -> dict[Place, str]:
 def over_first(found: "Found") -> dict[Place, Interval | None]:
     """Each place's largest eigenvalue over that of the first arm in the same cell: mean ratio and its interval.
 
-    Geometric, by Student's t over the logarithms, paired over the seeds that both have; None for fewer than two, and
-    where an eigenvalue is not positive. The first arm itself is left out.
+    Geometric, by Student's t over the logarithms of shared seeds; None for fewer than two, and where an eigenvalue is
+    not positive.
     """
     largest: dict[Place, dict[int, float]] = {}
     for plan, landscape in found:
@@ -77,9 +75,9 @@ def over_first(found: "Found") -> dict[Place, Interval | None]:
 
 
 def render_landscapes(study: Study, found: "Found") -> RenderableType:
-    """The largest eigenvalue, the sum of all that were measured, and the loss, over seeds."""
+    """Eigenvalues and loss over seeds."""
     places = by_place(found)
-    grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    grid = headed()
     count, ratios = len(found[0][1].eigenvalues), over_first(found)
     headings = ["", "Largest eigenvalue", f"Sum of the top {count}", "Loss (nats)", "n"]
     headings[2:2] = ["Over the first row's"] if ratios else []
@@ -118,20 +116,15 @@ def ratio_in_words(ratio: Interval | None) -> str:
 def write_landscapes(study: Study, found: "Found", folder: Path) -> list[Path]:
     """Draws Figure 8 as SVG and PNG and writes its data as two CSV files; the files, in that order."""
     figure = draw_landscapes(study, found)
-    stem = folder / f"{study.name}-landscape"
-    files: dict[Path, bytes] = {
-        stem.with_name(f"{stem.name}.svg"): to_svg(figure).encode(),
-        stem.with_name(f"{stem.name}.png"): to_png(figure),
-        stem.with_name(f"{stem.name}-eigenvalues.csv"): eigenvalue_rows(study, found).encode(),
-        stem.with_name(f"{stem.name}-losses.csv"): loss_rows(study, found).encode(),
+    files: dict[str, str | bytes] = {
+        ".svg": to_svg(figure),
+        ".png": to_png(figure),
+        "-eigenvalues.csv": eigenvalue_rows(study, found),
+        "-losses.csv": loss_rows(study, found),
     }
-    for path, content in files.items():
-        write_atomically(path, partial(_write, content=content))
-    return list(files)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    for ending, content in files.items():
+        write_atomically(folder / f"{study.name}-landscape{ending}", writing(content))
+    return [folder / f"{study.name}-landscape{ending}" for ending in files]
 
 
 def eigenvalue_rows(study: Study, found: "Found") -> str:
@@ -161,12 +154,9 @@ def loss_rows(study: Study, found: "Found") -> str:
 def _table(
     study: Study, found: "Found", columns: tuple[str, ...], lines: "Callable[[Landscape], list[tuple[str, ...]]]"
 ) -> str:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("arm", *(axis.name for axis in study.axes), "seed", *columns))
-    for plan, landscape in found:
-        table.writerows((plan.arm, *plan.cell, plan.config.seed, *line) for line in lines(landscape))
-    return text.getvalue()
+    heads = ("arm", *(axis.name for axis in study.axes), "seed", *columns)
+    rows = ((plan.arm, *plan.cell, plan.config.seed, *line) for plan, each in found for line in lines(each))
+    return csv_text([heads, *rows])
 
 
 def draw_landscapes(study: Study, found: "Found") -> "Figure":
@@ -193,14 +183,11 @@ def levels(losses: Sequence[float]) -> list[float]:
 
 
 def _draw_spectra(axes: "Axes", spectra: "Sequence[Sequence[Sequence[float]]]") -> None:
-    """The mean of each rank over seeds, in a band from the lowest to the highest; `spectra` by place and seed."""
+    """Means over seeds, in bands from the lowest to the highest; `spectra` by place and seed."""
     for place, own in enumerate(spectra):
-        look, by_rank = style(place), list(zip(*own, strict=True))
-        ranks = range(1, len(by_rank) + 1)
-        lowest, highest = list(map(min, by_rank)), list(map(max, by_rank))
-        axes.fill_between(ranks, lowest, highest, color=look.colour, alpha=BAND, linewidth=0)
-        means = [summarize(values).mean for values in by_rank]
-        axes.plot(ranks, means, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=3.5)
+        by_rank = list(zip(*own, strict=True))
+        ranks, means = range(1, len(by_rank) + 1), [summarize(values).mean for values in by_rank]
+        draw_line(axes, place, ranks, means, (list(map(min, by_rank)), list(map(max, by_rank))), markersize=3.5)
     if all(value > 0 for own in spectra for seed in own for value in seed):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")

@@ -4,11 +4,10 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
 from rich.text import Text
 
+from crossarch.platform.report.grid import NARROW, headed, named
 from crossarch.platform.report.wording import one_line
 from crossarch.search_spaces.study import Study
 from crossarch.trainables.data.manifest import Manifest
@@ -16,7 +15,7 @@ from crossarch.trainables.data.manifest import Manifest
 
 def render_studies(studies: Iterable[Study]) -> RenderableType:
     """Name, question, networks and number of runs of each study."""
-    grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    grid = headed()
     for name in ("Study", "Question", "Networks"):
         grid.add_column(name)
     grid.add_column("Runs", justify="right")
@@ -36,7 +35,7 @@ def render_sets(manifests: Mapping[str, Manifest], damaged: Mapping[str, str]) -
     """Each distilled set on a line, then what is wrong with damaged ones."""
     if not manifests and not damaged:
         return Text("No distilled sets yet: `crossarch data add PATH --dataset ... --distiller ... --whitening ...`")
-    grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    grid = headed(padding=NARROW)
     grid.add_column("Set", no_wrap=True, overflow="fold")  # a name is there to be copied
     for name in ("Data set", "Distiller"):
         grid.add_column(name, overflow="fold")
@@ -62,8 +61,6 @@ def verification(manifest: Manifest) -> str:
 
 def render_set(manifest: Manifest) -> RenderableType:
     """All that is known of a distilled set."""
-    grid = Grid.grid(padding=(0, 2))
-    for name, value in dataclasses.asdict(manifest).items():
-        if value not in (None, "", "{}"):
-            grid.add_row(Text(name.replace("_", " "), style="bold"), Text(one_line(str(value)), overflow="fold"))
-    return grid
+    facts = dataclasses.asdict(manifest).items()
+    told = ((name.replace("_", " "), one_line(str(each))) for name, each in facts if each not in (None, "", "{}"))
+    return named(told, fold=True)

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from crossarch.platform.report.sheets import Sheet
 from crossarch.platform.report.tables import Cell, Table
@@ -27,7 +27,7 @@ def render_markdown(table: Table, answers: Iterable[Sheet] = ()) -> str:
         f"## {escape(table.study)}",
         f"{escape(table.question)}\n\n_{escape(table.reference)}_",
         *(escape(line) for line in filter(None, (headline(table),))),
-        _grid((*map(title, table.axes), "Arm", *table.networks), _rows(table)),
+        grid((*map(title, table.axes), "Arm", *table.networks), _rows(table)),
         "\n".join(f"- {escape(sentence)}" for sentence in caption(table)),
         *_against(table),
         *_claims(table),
@@ -57,27 +57,27 @@ def _against(table: Table) -> Iterable[str]:
     compared = told(table)
     if compared:
         yield "### Against the paper"
-        yield _grid(*labelled(table, compared))
+        yield grid(*labelled(table, compared))
         yield "\n".join(f"- {escape(sentence)}" for sentence in explained(compared))
 
 
 def _claims(table: Table) -> Iterable[str]:
     if table.contrasts:
         yield "### Claims"
-        yield _grid(CLAIM_COLUMNS, map(claim_words, table.contrasts))
+        yield grid(CLAIM_COLUMNS, map(claim_words, table.contrasts))
         yield escape(CLAIM_NOTE)
 
 
 def _sheet(sheet: Sheet) -> Iterable[str]:
     yield f"### {escape(sheet.title)}"
-    yield _grid(sheet.columns, ([entry.text for entry in row] for row in sheet.rows))
+    yield grid(sheet.columns, ([entry.text for entry in row] for row in sheet.rows))
     yield from filter(None, (escape(sheet.note),))
 
 
 def _teachers(table: Table) -> Iterable[str]:
     if table.teachers:
         yield "### Teachers"
-        yield _grid(
+        yield grid(
             (*map(title, table.axes), "Arm", "Network", "Accuracy"),
             ((*each.choices, each.arm, each.network, _cell(each.cell)) for each in table.teachers),
         )
@@ -86,7 +86,7 @@ def _teachers(table: Table) -> Iterable[str]:
 def _failures(table: Table) -> Iterable[str]:
     if table.failures:
         yield "### What did not finish and why"
-        yield _grid(
+        yield grid(
             ("Run", "Arm", "Cell", "Seed", "Outcome", "Error"),
             (
                 (run.run_id, run.arm, ", ".join(run.cell), str(run.seed), run.outcome, run.error or "")
@@ -95,6 +95,8 @@ def _failures(table: Table) -> Iterable[str]:
         )
 
 
-def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def grid(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: Collection[int] = ()) -> str:
+    """A table, its `numeric` columns to the right."""
     first, *others = ([escape(text) for text in row] for row in (header, *rows))
-    return "\n".join(f"| {' | '.join(line)} |" for line in (first, ["---"] * len(first), *others))
+    rules = ["---:" if place in numeric else "---" for place in range(len(first))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (first, rules, *others))

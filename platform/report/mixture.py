@@ -27,9 +27,6 @@ def mixture(cells: Sequence[Sequence[RunResult]], left_out: int) -> tuple[str, .
 
 
 def of_other_versions(results: Mapping[str, RunResult], configs: Iterable[RunConfig], known: Iterable[str]) -> int:
-    """How many results have one of `configs`, but were recorded under another id than those `known` for them.
-
-    The id holds METHOD_VERSION, so that such results never share a cell with ours.
-    """
+    """How many results have one of `configs`, but another id than those `known`, as METHOD_VERSION is part of it."""
     wanted, ours = set(configs), set(known)
     return sum(name not in ours and result.config in wanted for name, result in results.items())

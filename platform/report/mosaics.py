@@ -1,10 +1,12 @@
 """What a study trains on: its distilled sets as pictures, their whitening undone where its fit is at hand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crossarch.platform.report.pictures import first_images
+from crossarch.platform.report.pictures import mosaic as side_by_side
 from crossarch.platform.report.wording import one_line
 from crossarch.search_spaces.study import Study
 
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-MOST_COLUMNS = 20
-MOST_ROWS = 20
 GAP = 1
 """Pixels between images."""
 
@@ -61,31 +61,15 @@ def mosaic(name: str, root: Path) -> Mosaic:
     )
     if fitted is None:
         return Mosaic(name=name, told=f"{told}. Not shown: the fit of its whitening {manifest.whitening} is not here.")
-    columns = min(MOST_COLUMNS, manifest.images_per_class if manifest.images_per_class > 1 else 10)
-    shown = images[: columns * MOST_ROWS]
-    some = f", the first {len(shown)} of {len(images)}" if len(shown) < len(images) else ""
+    shown, columns, some = first_images(manifest, images)
     png = to_png(tile(fitted.invert(shown), columns))
     return Mosaic(name=name, told=f"{told}; whitening {manifest.whitening} undone{some}.", png=png, columns=columns)
 
 
 def tile(images: "Tensor", columns: int) -> "np.ndarray[Any, Any]":
     """Images (N, C, H, W) row by row in one picture (H', W', 3) of bytes; values beyond [0, 1] are cut, gaps white."""
-    import numpy as np
-
-    pixels = (images.clamp(0, 1) * 255).round().byte().movedim(1, -1).numpy()
-    count, height, width, channels = pixels.shape
-    rows = -(-count // columns)
-    shape = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3)
-    picture = np.full(shape, 255, dtype=np.uint8)
-    for index, (top, left) in zip(range(count), _corners(rows, columns, height, width), strict=False):
-        picture[top : top + height, left : left + width] = pixels[index] if channels == 3 else pixels[index][:, :, :1]
-    return picture
-
-
-def _corners(rows: int, columns: int, height: int, width: int) -> Iterator[tuple[int, int]]:
-    for row in range(rows):
-        for column in range(columns):
-            yield row * (height + GAP), column * (width + GAP)
+    whole = side_by_side(images.clamp(0, 1).expand(-1, 3, -1, -1), columns, GAP)
+    return (whole * 255).round().byte().numpy()
 
 
 def to_png(picture: "np.ndarray[Any, Any]") -> bytes:

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
 from rich.text import Text
 
+from crossarch.platform.report.grid import grouped
 from crossarch.search_spaces.study import Study
 
 if TYPE_CHECKING:
@@ -35,15 +34,7 @@ def render_overhead(document: Mapping[str, Any]) -> RenderableType:
     """The table of what was measured, and on what."""
     from crossarch.trainables.analysis.overhead import HEADINGS, table
 
-    grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for place, heading in enumerate(HEADINGS):
-        grid.add_column(heading, justify="left" if place < 2 else "right", no_wrap=True)
-    network = None
-    for row in table(document):
-        if network not in (None, row[0]):
-            grid.add_section()
-        grid.add_row(*row)
-        network = row[0]
+    grid = grouped(HEADINGS, table(document), texts=(0, 1), by=1)
     return Group(grid, Text(f"\n{remarks(document)}"))
 
 

@@ -26,29 +26,34 @@ def write_pictures(manifest: "Manifest", images: "Tensor", labels: "Tensor", fol
 
 
 def image_grid(manifest: "Manifest", images: "Tensor") -> "Figure":
-    """A grid in the set's order, up to 20 images of a class in a row; at most 20 x 20 images are shown."""
+    """A grid of `first_images` in the set's order."""
     from matplotlib.figure import Figure
 
-    columns = min(MOST_COLUMNS, manifest.images_per_class if manifest.images_per_class > 1 else 10)
-    shown = images[: columns * MOST_ROWS]
+    shown, columns, more = first_images(manifest, images)
     sheet = mosaic(shown.clamp(0, 1), columns).squeeze(-1).numpy()
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(CELL_INCHES * columns, CELL_INCHES * rows + 0.5), layout="constrained")
     cell = figure.subplots()
     cell.set_axis_off()
     cell.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    more = f", the first {len(shown)} of {len(images)}" if len(shown) < len(images) else ""
     figure.suptitle(f"{manifest.name}, whitening {manifest.whitening} undone{more}", fontsize=8)
     return figure
 
 
-def mosaic(images: "Tensor", columns: int) -> "Tensor":
-    """Images (N, C, H, W) in rows of `columns`, GAP white pixels between them, as one of (height, width, C)."""
+def first_images(manifest: "Manifest", images: "Tensor") -> "tuple[Tensor, int, str]":
+    """What is shown of a set: at most 20 x 20 images; how many a row, up to 20 of a class; and if not all, a remark."""
+    columns = min(MOST_COLUMNS, manifest.images_per_class if manifest.images_per_class > 1 else 10)
+    shown = images[: columns * MOST_ROWS]
+    return shown, columns, f", the first {len(shown)} of {len(images)}" if len(shown) < len(images) else ""
+
+
+def mosaic(images: "Tensor", columns: int, gap: int = GAP) -> "Tensor":
+    """Images (N, C, H, W) in rows of `columns`, `gap` white pixels between them, as one of (height, width, C)."""
     count, channels, high, wide = images.shape
     rows = -(-count // columns)
-    sheet = images.new_ones(channels, rows * (high + GAP) - GAP, columns * (wide + GAP) - GAP)
+    sheet = images.new_ones(channels, rows * (high + gap) - gap, columns * (wide + gap) - gap)
     for index, image in enumerate(images):
-        top, left = index // columns * (high + GAP), index % columns * (wide + GAP)
+        top, left = index // columns * (high + gap), index % columns * (wide + gap)
         sheet[:, top : top + high, left : left + wide] = image
     return sheet.movedim(0, -1)
 

@@ -1,7 +1,6 @@
 """Puts a study's report where people find it: files in a folder, and the page in MLflow beside the study's last run."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from crossarch.platform.record.ledger import Ledger
@@ -11,22 +10,17 @@ from crossarch.platform.record.storage import copy_of, place_of
 from crossarch.platform.report.page import PAGE, digest_of, files
 from crossarch.platform.report.tables import build_table
 from crossarch.search_spaces.study import Study
-from crossarch.trainables.files import write_atomically
-
-
-def default_folder(root: Path, study: str) -> Path:
-    """Where a study's report lies below the storage folder."""
-    return root / "reports" / study
+from crossarch.trainables.files import write_atomically, writing
 
 
 def publish(
     study: Study, seeds: Sequence[int], root: Path, tracking: str, *, folder: Path | None = None, anew: bool = True
 ) -> list[str]:
-    """Writes the report and attaches its page; what to tell of it, a line each. Nothing that fails is raised.
+    """Writes the report and attaches its page; what to tell of it, failures included, a line each.
 
     Where not `anew`, a page that was made from the same results is left as it is.
     """
-    folder = folder or default_folder(root, study.name)
+    folder = folder or root / "reports" / study.name
     try:
         write_report(study, tuple(seeds), root, folder, anew=anew)
     except OSError as error:
@@ -61,10 +55,6 @@ def write_report(study: Study, seeds: tuple[int, ...], root: Path, folder: Path,
         raw = content.encode() if isinstance(content, str) else content
         path = folder / name
         if not path.is_file() or path.read_bytes() != raw:
-            write_atomically(path, partial(_write, content=raw))
+            write_atomically(path, writing(raw))
             written.append(path)
     return written
-
-
-def _write(file: Path, content: bytes) -> None:
-    file.write_bytes(content)

@@ -1,7 +1,5 @@
 """Figures 5 and 6: keep rate and learning rate over the epochs of a study's arms, as data and as pictures."""
 
-import csv
-import io
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -10,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from crossarch.platform.report.export import csv_text
 from crossarch.platform.report.tables import labels_of
 from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.config import PhasesConfig, RunConfig
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.methods.keep_rate import keep_rate
 from crossarch.trainables.methods.learning_rate import learning_rate
 
@@ -129,17 +128,9 @@ def write_schedules(study: Study, folder: Path) -> list[Path]:
         written += save(keep_rate_figure(study.name, dropping), folder / f"{study.name}-keep-rate")
     figure = learning_rate_figure(study.name, lines(study, learning_rates))
     written += save(figure, folder / f"{study.name}-learning-rate")
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("epoch", "arm", "keep_rate", "learning_rate"))
-    table.writerows(rows(study))
     path = folder / f"{study.name}-schedules.csv"
-    write_atomically(path, partial(_write, text=text.getvalue()))
+    write_atomically(path, writing(csv_text([("epoch", "arm", "keep_rate", "learning_rate"), *rows(study)])))
     return [*written, path]
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8")
 
 
 def save(figure: "Figure", stem: Path) -> list[Path]:
@@ -165,7 +156,7 @@ def keep_rate_figure(study: str, drawn: Sequence[Line]) -> "Figure":
     axes = figure.subplots()
     axes.set(title=f"{study}: keep rate of DropPath", ylabel="Keep rate p (share of paths kept)", ylim=(0, 1.05))
     draw(axes, drawn, itertools.count())
-    finish(figure, [axes], longest(drawn))
+    finish(figure, [axes], drawn)
     return figure
 
 
@@ -183,13 +174,8 @@ def learning_rate_figure(study: str, drawn: Sequence[Line]) -> "Figure":
         axes.yaxis.set_major_formatter(partial(_in_powers, power=power))
         axes.set(ylabel=f"Learning rate ($10^{{{power}}}$)", ylim=(0, 1.05 * maximum))
     panels[0].set_title(f"{study}: learning rate")
-    finish(figure, panels, longest(drawn))
+    finish(figure, panels, drawn)
     return figure
-
-
-def longest(drawn: Iterable[Line]) -> int:
-    """Epochs of the longest line."""
-    return max(len(line.values) for line in drawn)
 
 
 def _in_powers(value: float, place: int, power: int) -> str:
@@ -222,13 +208,13 @@ def mark(axes: "Axes", phases: PhasesConfig) -> None:
     top.spines["top"].set_visible(False)
 
 
-def finish(figure: "Figure", panels: "Sequence[Axes]", epochs: int) -> None:
-    """Names the axis of `epochs` and puts the legend below."""
+def finish(figure: "Figure", panels: "Sequence[Axes]", drawn: Iterable[Line]) -> None:
+    """Names the axis of epochs, as long as the longest line, and puts the legend below."""
     from matplotlib.ticker import MaxNLocator
 
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#e0e0e0", linewidth=0.6)
-    panels[-1].set(xlabel="Epoch (passes over the training set)", xlim=(0, epochs))
+    panels[-1].set(xlabel="Epoch (passes over the training set)", xlim=(0, max(len(line.values) for line in drawn)))
     panels[-1].xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     figure.legend(loc="outside lower left", frameon=False, handlelength=3.5)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from crossarch.platform.report.conditions import hardware, software
+from crossarch.platform.report.statistics import Summary
 from crossarch.platform.report.tables import Cell, Run, Table
 from crossarch.platform.report.wording import (
     CLAIM_COLUMNS,
@@ -17,7 +18,6 @@ from crossarch.platform.report.wording import (
     remarks,
     title,
 )
-from crossarch.search_spaces.published import Published
 from crossarch.trainables.result import RunResult
 
 DECIMALS = 10
@@ -66,6 +66,13 @@ def figure(value: float | None, digits: int | None = None) -> Entry:
     if value is None:
         return Entry()
     return Entry((str(value) if digits is None else f"{value:.{digits}f}",), value)
+
+
+def summed(known: Summary | None, digits: int = 1) -> tuple[Entry, Entry, Entry]:
+    """Mean, standard deviation and n; the n alone where nothing has finished."""
+    if known is None:
+        return Entry(), Entry(), figure(0)
+    return figure(known.mean, digits), figure(known.std, digits), figure(known.n)
 
 
 def sheet(
@@ -147,10 +154,8 @@ def numbers(table: Table) -> Sheet:
 
 
 def _counted(cell: Cell) -> Iterator[Entry]:
-    known: Published | None = cell.published
-    yield figure(cell.accuracy.mean if cell.accuracy else None, 1)
-    yield figure(cell.accuracy.std if cell.accuracy else None, 1)
-    yield figure(cell.accuracy.n if cell.accuracy else 0)
+    known = cell.published
+    yield from summed(cell.accuracy)
     yield figure(sum(cell.counts.values()))
     yield figure(None if cell.gap is None else round(cell.gap, DECIMALS), 1)
     yield figure(known.accuracy if known else None, 1)

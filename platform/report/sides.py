@@ -1,7 +1,7 @@
 """The two sides of a comparison, from studies and ledgers."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.report.comparison import Side, check_keys, group_runs
@@ -34,11 +34,13 @@ def make_side(name: str, study: Study, ledger: Ledger, by: Sequence[str], commit
     check_keys(study, by)
     versions = ledger.versions()
     recorded = ledger.read()
-    results = recorded if commit is None else trained_at(recorded, commit)
-    if commit is not None and not results:
-        there = sorted({str(each.environment.get("commit") or "unknown") for each in recorded.values()})
-        told = f"there are {', '.join(there)}" if there else "there are none"
-        raise ValueError(f"commit = {commit!r} trained no run below {str(ledger.root)!r}: {told}")
+    results = recorded
+    if commit is not None:
+        results = {run: each for run, each in recorded.items() if commit_of(each).startswith(commit)}
+        if not results:
+            there = sorted({commit_of(each) or "unknown" for each in recorded.values()})
+            told = f"there are {', '.join(there)}" if there else "there are none"
+            raise ValueError(f"commit = {commit!r} trained no run below {str(ledger.root)!r}: {told}")
     form = recorded_forms(study, ledger)[-1]
     planned = tuple(form.expand(tuple(sorted({each.config.seed for each in results.values()})) or None))
     ids = {plan.config: run_id(plan.config) for plan in planned}
@@ -59,8 +61,6 @@ def make_side(name: str, study: Study, ledger: Ledger, by: Sequence[str], commit
     )
 
 
-def trained_at(results: Mapping[str, RunResult], commit: str) -> dict[str, RunResult]:
-    """Those of `results` that the commit trained, by the id they were recorded under."""
-    return {
-        run: result for run, result in results.items() if str(result.environment.get("commit") or "").startswith(commit)
-    }
+def commit_of(result: RunResult) -> str:
+    """The commit that trained it; empty where it does not tell."""
+    return str(result.environment.get("commit") or "")

@@ -4,6 +4,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LEVEL = 0.95
+"""Of intervals."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -13,6 +16,13 @@ class Summary:
     std: float | None
     """Sample standard deviation (divided by n - 1); None for a single run, whose spread is unknown."""
     n: int
+
+
+def student(freedom: float, level: float = LEVEL) -> float:
+    """Student's t that bounds the middle `level` for that many degrees of freedom."""
+    from scipy.special import stdtrit  # scipy.stats would take a second to import
+
+    return float(stdtrit(freedom, (1 + level) / 2))
 
 
 def summarize(accuracies: Sequence[float]) -> Summary:

@@ -45,20 +45,16 @@ def saving() -> Iterator[None]:
 
 
 def to_svg(figure: "Figure") -> str:
-    """The figure as an SVG file on white; the same figure always gives the same text."""
+    """The figure on white; the same always gives the same text."""
     file = io.StringIO()
     with saving():
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return re.sub(r' d="[^"]*"', _rounded, file.getvalue())
-
-
-def _rounded(path: re.Match[str]) -> str:
-    """A path with coordinates to a hundredth of a point, which are half as long."""
-    return re.sub(r"(\.\d\d)\d+", r"\1", path[0])
+    shorter = r"(\.\d\d)\d+"  # coordinates to a hundredth of a point
+    return re.sub(r' d="[^"]*"', lambda path: re.sub(shorter, r"\1", path[0]), file.getvalue())
 
 
 def to_png(figure: "Figure") -> bytes:
-    """The figure as a PNG file on white."""
+    """The figure on white."""
     file = io.BytesIO()
     with saving():
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

@@ -122,11 +122,6 @@ class Table:
         return tuple(sorted(found, key=lambda run: run.outcome == "stopped"))
 
     @property
-    def missing(self) -> tuple[Run, ...]:
-        """Runs that left nothing yet, though their data are there."""
-        return tuple(run for run in self.runs if run.outcome == "missing")
-
-    @property
     def counts(self) -> Counts:
         """Runs in each state, a run that several cells share counted once."""
         return count(self.runs)
@@ -163,17 +158,12 @@ def build_table(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunR
         conditions=conditions(results[name] for name in runs if name in results),
         profile=study.profile,
         budget=study.budget,
-        mixed=_mixed(planned, cells, runs, results),
+        mixed=mixture(
+            [[results[run.run_id] for run in group if run.run_id in results] for group in cells.values()],
+            of_other_versions(results, (plan.config for plan in (*planned, *teachers_of(planned))), runs),
+        ),
         contrasts=tuple(contrasts(study.claims, {place: by_seed(group) for place, group in cells.items()})),
     )
-
-
-def _mixed(
-    planned: tuple[Planned, ...], cells: Cells, runs: Iterable[str], results: Mapping[str, RunResult]
-) -> tuple[str, ...]:
-    configs = (plan.config for plan in (*planned, *teachers_of(planned)))
-    there = [[results[run.run_id] for run in group if run.run_id in results] for group in cells.values()]
-    return mixture(there, of_other_versions(results, configs, runs))
 
 
 def by_seed(runs: Iterable[Run]) -> dict[int, float]:
@@ -265,14 +255,10 @@ def _teacher(study: Study, runs: list[Run], cells: Cells) -> Teacher:
     return Teacher(
         arm=runs[0].arm,
         network=cell[study.column],
-        choices=_choices(study, cell),
+        choices=(*cell[: study.column], *cell[study.column + 1 :]),
         cell=_cell(study, runs, cells),
     )
 
 
 def _key(study: Study, choices: tuple[str, ...], network: str) -> tuple[str, ...]:
     return (*choices[: study.column], network, *choices[study.column :])
-
-
-def _choices(study: Study, cell: tuple[str, ...]) -> tuple[str, ...]:
-    return (*cell[: study.column], *cell[study.column + 1 :])

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from crossarch.platform.report.grid import NARROW, headed, named
 from crossarch.platform.report.sheets import Sheet
 from crossarch.platform.report.tables import STATES, Counts, Run, State, Table
 from crossarch.platform.report.verdicts import explained, headline, labelled, told
@@ -45,13 +45,13 @@ def render_report(table: Table, width: int = 80) -> RenderableType:
         *_teachers(table),
         *_failures(table.failures),
         Text(),
-        _footer(table),
+        named(footer(table), between=1),
     )
 
 
 def render_status(table: Table) -> RenderableType:
     """How many runs of each arm and network are in each state, of those that occur, and what went wrong."""
-    grid = _grid()
+    grid = headed(padding=NARROW)
     for name in (*table.axes, "arm", "network"):
         grid.add_column(Text(title(name)), overflow="fold")
     states = [state for state in STATES if state == "finished" or table.counts[state]]
@@ -85,8 +85,7 @@ def _grids(table: Table, width: int) -> list[Grid]:
 
 
 def _piece(table: Table, columns: Sequence[int], stacked: bool) -> Grid:
-    """Some columns of the table; `stacked` puts each gap under its number."""
-    grid = _grid(leading=int(stacked))
+    grid = headed(padding=NARROW, leading=int(stacked))
     for name in (*table.axes, "arm"):
         grid.add_column(Text(title(name)), max_width=LABEL_WIDTH, overflow="fold")
     for column in columns:
@@ -100,7 +99,7 @@ def _piece(table: Table, columns: Sequence[int], stacked: bool) -> Grid:
 
 def sheet_grid(sheet: Sheet) -> Grid:
     """A sheet's columns and rows, numbers to the right."""
-    grid = _grid()
+    grid = headed(padding=NARROW)
     for position, column in enumerate(sheet.columns):
         grid.add_column(
             Text(column),
@@ -113,17 +112,6 @@ def sheet_grid(sheet: Sheet) -> Grid:
     return grid
 
 
-def _grid(leading: int = 0) -> Grid:
-    return Grid(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-        header_style="bold",
-        leading=leading,
-    )
-
-
 def _add_counts(grid: Grid, labels: Sequence[str], counts: Counts, states: Sequence[State]) -> None:
     grid.add_row(*map(Text, labels), *(str(counts[state]) for state in states))
 
@@ -131,7 +119,7 @@ def _add_counts(grid: Grid, labels: Sequence[str], counts: Counts, states: Seque
 def _claims(table: Table) -> list[RenderableType]:
     if not table.contrasts:
         return []
-    grid = _grid()
+    grid = headed(padding=NARROW)
     for column, name in enumerate(CLAIM_COLUMNS):
         grid.add_column(
             Text(name), overflow="fold", no_wrap=column > 0, justify="right" if column in (1, 2, 3) else "left"
@@ -150,12 +138,11 @@ def _teachers(table: Table) -> list[RenderableType]:
 
 
 def _against(table: Table) -> list[RenderableType]:
-    """Each number of ours beside the paper's, if there are any."""
     compared = told(table)
     if not compared:
         return []
     heads, rows = labelled(table, compared)
-    grid = _grid()
+    grid = headed(padding=NARROW)
     for head in heads:
         grid.add_column(Text(head), max_width=LABEL_WIDTH, overflow="fold")
     for row in rows:
@@ -173,10 +160,3 @@ def _failures(failures: Sequence[Run]) -> list[RenderableType]:
     if len(failures) > SHOWN_FAILURES:
         views.append(Text(f"  and {len(failures) - SHOWN_FAILURES} more: the Markdown report has all"))
     return views
-
-
-def _footer(table: Table) -> Grid:
-    grid = Grid.grid(padding=(0, 1))
-    for name, text in footer(table):
-        grid.add_row(Text(name, style="bold"), Text(text))
-    return grid

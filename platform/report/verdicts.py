@@ -1,20 +1,18 @@
 """Ours against the paper's: by how much each published number is missed, and whether seeds alone explain that."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from crossarch.platform.report.sheets import Sheet, figure, sheet, words
-from crossarch.platform.report.statistics import Summary
+from crossarch.platform.report.statistics import Summary, student
 from crossarch.platform.report.tables import Cell, Table
 from crossarch.platform.report.wording import number, paper, title
 from crossarch.search_spaces.published import Published, published
 
 Verdict = Literal["reproduced", "above", "below", "too few seeds", "not run", "data unavailable"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
-CONFIDENCE = 0.95
 FEWEST = 3
 """Seeds that a verdict needs: as many as the paper has. With two, the margin is wide enough for nearly any number."""
 PAPER_SEEDS = 3
@@ -47,25 +45,21 @@ class Comparison:
 
 def compare(table: Table) -> tuple[Comparison, ...]:
     """A comparison for each cell that the paper has, row by row."""
-    return tuple(_comparisons(table))
-
-
-def _comparisons(table: Table) -> Iterator[Comparison]:
-    for row in table.rows:
-        for network, cell in zip(table.networks, row.cells, strict=True):
-            if cell and cell.published:
-                ours, known = cell.accuracy, cell.published
-                enough = ours is not None and ours.n >= FEWEST
-                yield Comparison(
-                    choices=row.choices,
-                    arm=row.arm,
-                    network=network,
-                    ours=ours,
-                    paper=known,
-                    difference=ours.mean - known.accuracy if ours else None,
-                    margin=margin(ours, known) if ours and enough else None,
-                    verdict=judge(cell),
-                )
+    return tuple(
+        Comparison(
+            choices=row.choices,
+            arm=row.arm,
+            network=network,
+            ours=(ours := cell.accuracy),
+            paper=known,
+            difference=ours.mean - known.accuracy if ours else None,
+            margin=margin(ours, known) if ours and ours.n >= FEWEST else None,
+            verdict=judge(cell),
+        )
+        for row in table.rows
+        for network, cell in zip(table.networks, row.cells, strict=True)
+        if cell and (known := cell.published)
+    )
 
 
 def judge(cell: Cell) -> Verdict:
@@ -88,8 +82,7 @@ def judge(cell: Cell) -> Verdict:
 def margin(ours: Summary, known: Published) -> float:
     """Points by which ours may miss the paper's mean through seeds and rounding alone, at 95 % confidence.
 
-    Welch's interval of the difference where the paper gives its standard deviation; else the half-width of ours
-    plus `tolerance`. Raises ValueError for a single run of ours.
+    `welch` where the paper gives its deviation; else `half_width` and `tolerance`. Raises ValueError for a single run.
     """
     if known.std is None:
         return half_width(ours) + tolerance(known.images_per_class) + ROUNDING
@@ -98,7 +91,7 @@ def margin(ours: Summary, known: Published) -> float:
 
 def half_width(ours: Summary) -> float:
     """Half the 95 % interval of a mean, by Student's t over the seeds. Raises ValueError for a single run."""
-    return critical(ours.n - 1) * _spread(ours) / math.sqrt(ours.n)
+    return student(ours.n - 1) * _spread(ours) / math.sqrt(ours.n)
 
 
 def welch(ours: Summary, std: float, n: int) -> float:
@@ -110,7 +103,7 @@ def welch(ours: Summary, std: float, n: int) -> float:
     if first + second == 0:
         return 0.0
     freedom = (first + second) ** 2 / (first**2 / (ours.n - 1) + second**2 / (n - 1))
-    return critical(freedom) * math.sqrt(first + second)
+    return student(freedom) * math.sqrt(first + second)
 
 
 def tolerance(images_per_class: int) -> float:
@@ -123,7 +116,7 @@ def tolerance(images_per_class: int) -> float:
         row.std for row in published(SPREAD_TABLE) if row.std is not None and row.images_per_class == images_per_class
     ]
     std, freedom = pooled(spreads, PAPER_SEEDS)
-    return critical(freedom) * std / math.sqrt(PAPER_SEEDS)
+    return student(freedom) * std / math.sqrt(PAPER_SEEDS)
 
 
 def pooled(spreads: Sequence[float], n: int) -> tuple[float, int]:
@@ -136,23 +129,10 @@ def pooled(spreads: Sequence[float], n: int) -> tuple[float, int]:
     return math.sqrt(sum(std**2 for std in spreads) / len(spreads)), len(spreads) * (n - 1)
 
 
-def critical(freedom: float) -> float:
-    """Student's t that bounds the middle 95 % for that many degrees of freedom."""
-    from scipy.stats import t
-
-    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))
-
-
 def _spread(ours: Summary) -> float:
     if ours.std is None:
         raise ValueError(f"n = {ours.n}, but a margin needs at least two runs")
     return ours.std
-
-
-def tally(compared: Sequence[Comparison]) -> dict[Verdict, int]:
-    """How many numbers have each verdict: every verdict is a key."""
-    verdicts = [each.verdict for each in compared]
-    return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
 
 
 def headline(table: Table) -> str:
@@ -160,7 +140,8 @@ def headline(table: Table) -> str:
     compared = compare(table)
     if not compared:
         return ""
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in tally(compared).items())
+    verdicts = [each.verdict for each in compared]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in get_args(Verdict))
     shorter = "" if table.budget == 1 else f", at {table.budget:g} of the paper's epochs"
     return f"Against the paper, profile {table.profile}{shorter}: {len(compared)} published numbers, {counts}."
 

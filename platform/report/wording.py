@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from crossarch.platform.report.contrasts import LEVEL, Contrast
-from crossarch.platform.report.statistics import Summary
+from crossarch.platform.report.contrasts import Contrast
+from crossarch.platform.report.statistics import LEVEL, Summary
 from crossarch.platform.report.tables import STATES, Cell, Counts, Run, Table
 from crossarch.search_spaces.published import Published
 
@@ -110,7 +110,7 @@ def claim_words(found: Contrast) -> tuple[str, str, str, str, str]:
 
 
 def footer(table: Table) -> list[tuple[str, str]]:
-    """Name and text of what is known of the runs and of the machines that trained them."""
+    """What is known of the runs and their machines: name and text."""
     known = table.conditions
     states = ", ".join(f"{table.counts[state]} {state}" for state in STATES if table.counts[state])
     facts = [

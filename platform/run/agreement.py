@@ -30,14 +30,13 @@ def versions() -> dict[str, str]:
     except ImportError:
         method = "none"
     values = (platform.python_version(), of("ray"), of("torch"), method)
-    return dict(zip(("python", "ray", "torch", "crossarch's METHOD_VERSION"), values, strict=True))
+    return dict(zip(NAMES, values, strict=True))
 
 
 def disagreement(ours: Mapping[str, str], nodes: Iterable[tuple[str, Mapping[str, str]]]) -> str | None:
-    """The first node that differs from the driver, with all in which it does, as a sentence; None where none does.
+    """The first of `nodes`, addresses with their `versions`, that differs from the driver, and in what; a sentence.
 
-    `nodes` are addresses with what `versions` says there. A build of torch (`+cu128`) makes no difference: nodes with
-    GPUs may have another than the driver.
+    A build of torch (`+cu128`) makes no difference: nodes with GPUs may have another than the driver.
     """
     for address, theirs in nodes:
         different = [name for name in ours if _release(theirs[name]) != _release(ours[name])]

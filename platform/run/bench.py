@@ -44,7 +44,7 @@ def nothing(spec: dict[str, Any]) -> None:
 
 
 def untrained(config: RunConfig) -> RunResult:
-    """A result at chance, which is of no use but to be carried about; never for a ledger that is kept."""
+    """A result at chance, never for a ledger that is kept."""
     values = {"test_accuracy": 10.0, "test_loss": 2.3, "validation_accuracy": 10.0, "finished_at": now()}
     return RunResult(config=config, outcome="finished", **values, started_at=now())  # type: ignore[arg-type]
 
@@ -55,9 +55,9 @@ def made_up_study(runs: int) -> Study:
 
 
 def measure(driven: int, cohorts: Iterable[int], reported: int, console: Console) -> dict[str, Any]:
-    """Seconds that the platform takes: `driven` runs through the driver, `reported` finished ones reported and rerun.
+    """What the platform takes for `driven` runs, in each of `cohorts`, and for `reported` finished ones.
 
-    The former once for each of `cohorts`, runs a worker is given at a time. All in folders that are gone afterwards.
+    All in folders that are gone afterwards.
     """
     document: dict[str, Any] = {
         "measured_at": now(),
@@ -75,7 +75,7 @@ def measure(driven: int, cohorts: Iterable[int], reported: int, console: Console
 
 
 def _drive(study: Study, root: Path, cohort: int) -> dict[str, float]:
-    """Milliseconds a run of all together, and of these until the first run's end, in the ledger and for MLflow."""
+    """Milliseconds a run, in all and of these until the first run's end, in the ledger and for MLflow."""
     site = Site(root=root, tracking=default_tracking_uri(root), cohort=cohort)
     plan = make_plan(study.expand(), {}, root / "weights")
     invocation = begin(study=study.name, question=study.question, command="bench platform", members=plan.members)
@@ -102,10 +102,7 @@ def _drive(study: Study, root: Path, cohort: int) -> dict[str, float]:
 
 
 def _report(study: Study, root: Path, console: Console) -> dict[str, float]:
-    """Seconds for the report of a study whose runs are all finished, and for `run` on it, MLflow level already.
-
-    The processor's seconds stand beside them: what is left of them where other work keeps the machine busy.
-    """
+    """Seconds, and the processor's, for the report of a finished study, and for `run` on it, MLflow level already."""
     site, plan = finished_study(study, root)
     clocks = time.perf_counter, time.process_time
     begun = [clock() for clock in clocks]
@@ -122,10 +119,7 @@ def _report(study: Study, root: Path, console: Console) -> dict[str, float]:
 
 
 def finished_study(study: Study, root: Path) -> tuple[Site, Plan]:
-    """Fills the storage `root` as a study leaves it whose runs have all finished and been shown and merged.
-
-    MLflow's file is empty and only noted to be level: filling it is part of `_drive`.
-    """
+    """Fills `root` as a finished study leaves it; MLflow's file is empty and only noted to be level."""
     site = Site(root=root, tracking=default_tracking_uri(root))
     planned = list(study.expand())
     rows = [to_row(untrained(each.config)) for each in planned]

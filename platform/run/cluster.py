@@ -13,6 +13,7 @@ from typing import Any
 from crossarch.platform.run.agreement import other_versions, survey
 from crossarch.platform.run.demand import Demand, Node, unserved
 from crossarch.platform.run.site import Site
+from crossarch.platform.validation import BadInputError, FailedError
 
 ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers under `uv run` start in an environment of their own
@@ -47,7 +48,7 @@ PATIENCE = 10.0
 """Seconds in which a cluster's address has to take a connection."""
 
 
-class ClusterError(Exception):
+class ClusterError(FailedError):
     """Ray does not start on this machine, or the cluster cannot train these runs; one sentence."""
 
 
@@ -86,7 +87,7 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
     `address` is Ray's (`auto`, `host:port`); without one, the cluster that `RAY_ADDRESS` names, as inside a
     submitted job, or else a cluster of our own, on the loopback interface with token authentication on. Raises
-    ConnectionError where the named cluster does not answer, ClusterError where ours does not start, or where the
+    BadInputError where the named cluster does not answer, ClusterError where ours does not start, or where the
     named one has other versions than the driver.
     """
     os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
@@ -102,23 +103,17 @@ def connected(address: str | None) -> Iterator[Cluster]:
     try:
         if target != "local" and (fault := survey()):
             raise ClusterError(fault)
-        yield Cluster(nodes=_nodes())
+        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        yield Cluster(nodes=tuple(Node(resources=node["Resources"], labels=node.get("Labels") or {}) for node in alive))
     finally:
         ray.shutdown()
 
 
-def _nodes() -> tuple[Node, ...]:
-    import ray
-
-    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    return tuple(Node(resources=node["Resources"], labels=node.get("Labels") or {}) for node in alive)
-
-
 @contextmanager
 def on_demand(site: Site, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[Callable[[], Cluster]]:
-    """A function that gives the site's cluster, connected to at its first call, until the context ends.
+    """Gives the site's cluster, connected to at the first call, until the context ends; `tell` hears what it waits for.
 
-    It raises as `connected` and `Cluster.serving` do. `tell` hears what the cluster waits for, if it does.
+    The function raises as `connected` and `Cluster.serving` do.
     """
 
     def connect() -> Cluster:
@@ -132,7 +127,6 @@ def on_demand(site: Site, tell: Callable[[str], None] = lambda sentence: None) -
 
 
 def _start() -> None:
-    """A cluster of our own."""
     reason: Exception | None = None
     for _ in range(ATTEMPTS):
         try:
@@ -148,7 +142,7 @@ def _attach(name: str, address: str) -> None:
     """The cluster at `address`, which has to take a connection first: Ray itself would go on trying for minutes."""
     host, _, port = address.rpartition(":")
     if address != "auto" and not (host and port.isdigit()):
-        raise ConnectionError(f"{name} = {address!r} is neither auto nor host:port")
+        raise BadInputError(f"{name} = {address!r} is neither auto nor host:port")
     try:
         if address != "auto":
             socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
@@ -158,11 +152,11 @@ def _attach(name: str, address: str) -> None:
         if versions:
             raise ClusterError(f"{name} = {address!r}: {versions}") from error
         reason = getattr(error, "strerror", None) or _first_line(error)
-        raise ConnectionError(f"{name} = {address!r} does not answer as a Ray cluster does: {reason}") from error
+        raise BadInputError(f"{name} = {address!r} does not answer as a Ray cluster does: {reason}") from error
 
 
 def _additions(job: str | None) -> dict[str, str]:
-    """WORKER_ENVIRONMENT without what the job that we run in says itself, which Ray would refuse to hear twice."""
+    """WORKER_ENVIRONMENT without what our job says itself, which Ray would refuse to hear twice."""
     environment = (json.loads(job).get("runtime_env") or {}) if job else {}
     return {key: value for key, value in WORKER_ENVIRONMENT.items() if key not in (environment.get("env_vars") or {})}
 

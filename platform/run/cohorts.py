@@ -66,7 +66,7 @@ class Cohorts:
         return len(self._cohorts[worker].left)
 
     def begin(self, worker: str) -> None:
-        """The worker begins the first run that is left, if any is. One that was replaced goes on with it."""
+        """The worker begins, or where it was replaced goes on with, the first run that is left, if any is."""
         cohort = self._cohorts.get(worker)
         if cohort is None or cohort.trains or not cohort.left:
             return
@@ -76,9 +76,8 @@ class Cohorts:
             listener.running(task)
 
     def report(self, worker: str, told: Mapping[str, Any]) -> None:
-        """What the worker tells of its run; nothing where that is over.
+        """A `point` of a run's curve; its `result`; or in a sentence why it `failed`, or that it is `out_of_memory`.
 
-        That is a `point` of the curve; its `result`; or in a sentence why it `failed`, or that it is `out_of_memory`.
         After all but a point the worker begins the next run, unless it says that it `quits`.
         """
         cohort = self._cohorts.get(worker)
@@ -101,7 +100,7 @@ class Cohorts:
             self.begin(worker)
 
     def died(self, worker: str) -> None:
-        """The worker has died, or never started. Only the run that it trained, or would have first, counts that."""
+        """It has died, or never started, which counts for the run that it trained, or would have first."""
         cohort = self._cohorts[worker]
         first = cohort.left[0].run_id if cohort.left else ""
         if cohort.trains:
@@ -128,7 +127,6 @@ class Cohorts:
         cohort.left, cohort.trains = [], False
 
     def _make_room(self, cohort: Cohort, reason: str) -> None:
-        """The run goes back, to be tried with more of a GPU, if there is more."""
         if self.packing.loosen(cohort.left[0], cohort.share):
             self.queue.put_back(self._leave(cohort).run_id)
         else:

@@ -83,22 +83,30 @@ def available(planned: Iterable[Planned], root: Path) -> tuple[Planned, ...]:
 
 
 def prepare(configs: Iterable[RunConfig], root: Path, raw: Path | None, tell: Callable[[str], None]) -> None:
-    """Downloads, decodes and whitens what `configs` are trained and tested on, so that no two workers have to.
+    """Makes ready what `configs` are trained and tested on, so that no two workers have to. Raises as `make_ready`."""
+    wanted = sorted({(each.data.dataset, each.data.whitening, each.data.distilled is None) for each in configs})
+    parts = [
+        (dataset, whitening, part)
+        for dataset, whitening, from_real in wanted
+        for part in ("train", "validation", "test")
+        if from_real or part != "train"
+    ]
+    make_ready(parts, root, raw, tell)
 
-    Data that need none of this, and data made ready before, take no time. `raw` is where data sets already lie.
-    Raises BadInputError where data cannot be had or are not what they should be.
+
+def make_ready(
+    parts: Iterable[tuple[str, str, str]], root: Path, raw: Path | None, tell: Callable[[str], None]
+) -> None:
+    """Downloads, decodes and whitens parts of real data sets (data set, whitening, part) where that is not yet done.
+
+    `raw` is where data sets already lie. Raises BadInputError where data cannot be had or are not what they should be.
     """
-    wanted = {
-        (config.data.dataset, config.data.whitening, config.data.distilled is None)
-        for config in configs
-        if DATASETS[config.data.dataset].archive
-    }
+    wanted = [part for part in parts if DATASETS[part[0]].archive]
     if not wanted:
         return
     real = library(root, raw, tell)
     try:
-        for dataset, whitening, from_real in sorted(wanted):
-            for part in ("train", "validation", "test") if from_real else ("validation", "test"):
-                real.part(dataset, whitening, part)
+        for part in wanted:
+            real.part(*part)
     except (OSError, ValueError) as error:
         raise BadInputError(str(error)) from error

@@ -35,7 +35,7 @@ class Demand:
         if self.gpus is not None:
             return self
         there = any(node.resources.get("GPU", 0) >= 1 for node in nodes if self._chooses(node))
-        return Demand(gpus=1.0 if there else 0.0, resources=self.resources, labels=self.labels)
+        return replace(self, gpus=1.0 if there else 0.0)
 
     @property
     def bundle(self) -> dict[str, float]:
@@ -82,20 +82,15 @@ def _listing(resources: Mapping[str, float], labels: Mapping[str, str]) -> str:
     return ", ".join([*amounts, *(f"label {name} = {value}" for name, value in labels.items())])
 
 
-def describe_nodes(nodes: Iterable[Node], names: Iterable[str], labels: Iterable[str]) -> str:
-    """`2 x (2 CPU, 0 GPU); 1 x (8 CPU, 1 GPU)`, of each node what is asked for alone; `none` where there are none."""
-    kinds: dict[str, float] = {}
-    names, labels = list(names), list(labels)
-    for node in nodes:
-        has = {name: node.resources.get(name, 0.0) for name in names}
-        kind = _listing(has, {name: node.labels.get(name, "none") for name in labels})
-        kinds[kind] = kinds.get(kind, 0) + node.count
-    return "; ".join(f"{count:g} x ({kind})" for kind, count in kinds.items()) or "none"
-
-
 def unserved(demand: Demand, nodes: Iterable[Node]) -> str:
-    """What a run needs and what the nodes have, as the end of a sentence."""
-    return f"a run needs {demand}, and the nodes have {describe_nodes(nodes, demand.bundle, demand.labels)}"
+    """What a run needs and what of it the nodes have, `2 x (2 CPU, 0 GPU); 1 x (8 CPU, 1 GPU)`, to end a sentence."""
+    kinds: dict[str, float] = {}
+    for node in nodes:
+        has = {name: node.resources.get(name, 0.0) for name in demand.bundle}
+        kind = _listing(has, {name: node.labels.get(name, "none") for name in demand.labels})
+        kinds[kind] = kinds.get(kind, 0) + node.count
+    there = "; ".join(f"{count:g} x ({kind})" for kind, count in kinds.items()) or "none"
+    return f"a run needs {demand}, and the nodes have {there}"
 
 
 def gpu_share(value: float) -> float:

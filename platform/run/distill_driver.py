@@ -1,7 +1,5 @@
 """Distils one set as a Ray Tune trial. Imports Ray: to be imported only where something is distilled."""
 
-import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +12,7 @@ from crossarch.platform.run.cluster import Cluster
 from crossarch.platform.run.cohorts import DIED, RETRIES
 from crossarch.platform.run.site import Site
 from crossarch.platform.run.trial import distil
-from crossarch.platform.run.tune_driver import Interrupt, NotSnapshotted, keep_credentials, request
+from crossarch.platform.run.tune_driver import Interrupt, NotSnapshotted, fit, request
 from crossarch.trainables.distillers.config import DistillConfig
 from crossarch.trainables.distillers.contract import DistillPoint
 from crossarch.trainables.distillers.identity import distill_id
@@ -55,31 +53,14 @@ def drive(
 ) -> Ended:
     """Distils `config` into the store under `name`, on one of the cluster's devices."""
     interrupt, hearing = Interrupt(), Hearing(on_point)
-    keep_credentials()
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    storage, trial = site.root / "ray", distill_id(config)
-    tuner = tune.Tuner(
-        tune.with_resources(distil, request(cluster.demand)),
-        param_space={
-            **site.workplace,
-            "gpu_share": cluster.demand.gpu_share,
-            "versions": versions(),
-            "config": config.to_dict(),
-            "name": name,
-        },
-        run_config=tune.RunConfig(
-            name=trial,
-            storage_path=str(storage),
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[hearing],
-            stop=interrupt,
-        ),
-    )
-    try:
-        with interrupt.on_signals():
-            tuner.fit()
-    finally:
-        shutil.rmtree(storage / trial, ignore_errors=True)
+    spec = {
+        **site.workplace,
+        "gpu_share": cluster.demand.gpu_share,
+        "versions": versions(),
+        "config": config.to_dict(),
+        "name": name,
+    }
+    trainable = tune.with_resources(distil, request(cluster.demand))
+    fit(trainable, site, distill_id(config), hearing, interrupt, failures=RETRIES, param_space=spec)
     hearing.ended.interrupted = interrupt.asked
     return hearing.ended

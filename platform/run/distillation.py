@@ -11,11 +11,10 @@ from rich.status import Status
 from crossarch.platform.record.distillations import DistillationView
 from crossarch.platform.record.storage import SETS, copy_of
 from crossarch.platform.run.cluster import Cluster, on_demand
-from crossarch.platform.run.data import bound, is_made_by, library, store
+from crossarch.platform.run.data import bound, is_made_by, library, make_ready, store
 from crossarch.platform.run.site import Site
 from crossarch.platform.validation import BadInputError, refusing
 from crossarch.search_spaces.study import Study
-from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.manifest import Manifest
 from crossarch.trainables.distillers.config import DistillConfig
 from crossarch.trainables.working_copy import StorageUnreachableError
@@ -39,10 +38,7 @@ def distil_into_store(config: DistillConfig, name: str, site: Site, console: Con
 
 
 def distil_for(study: Study, site: Site, console: Console, cluster: Callable[[], Cluster]) -> tuple[Study, int]:
-    """Distils what `study` makes itself and the store lacks: the study, bound to it all, and the exit status.
-
-    Ends at the first set that is not stored. Raises as `distil` does.
-    """
+    """As `distil`, all that `study` makes, up to the first that is not stored: the study, bound, and the status."""
     for name, config in study.to_distil().items():
         status = distil(config, name, site, console, cluster)
         if status:
@@ -54,9 +50,8 @@ def distil_for(study: Study, site: Site, console: Console, cluster: Callable[[],
 def distil(config: DistillConfig, name: str, site: Site, console: Console, cluster: Callable[[], Cluster]) -> int:
     """Distils `config` under `name`, unless it is there; the exit status: 0 stored, 1 failed, 130 interrupted.
 
-    `cluster` is asked for only where there is something to do. Raises BadInputError where another set has the name or
-    data cannot be had, ConnectionError where the site's cluster does not answer, ClusterError where Ray does not start
-    here.
+    `cluster` is asked for only where there is something to do, and raises as `on_demand` says. Raises BadInputError
+    where another set has the name or data cannot be had.
     """
     there = stored(config, name, site.root)
     with DistillationView(site.tracking, config, name, console.print) as view:
@@ -85,14 +80,8 @@ def stored(config: DistillConfig, name: str, root: Path) -> Manifest | None:
 def prepare(config: DistillConfig, site: Site, console: Console) -> None:
     """Makes training and validation images ready. Raises BadInputError where they cannot be had."""
     config = config.resolved()
-    if not DATASETS[config.dataset].archive:
-        return
-    real = library(site.root, site.data_root, console.print)
-    try:
-        for part in ("train", "validation"):
-            real.part(config.dataset, str(config.whitening), part)
-    except (OSError, ValueError) as error:
-        raise BadInputError(str(error)) from error
+    parts = [(config.dataset, str(config.whitening), part) for part in ("train", "validation")]
+    make_ready(parts, site.root, site.data_root, console.print)
 
 
 def _distil(

@@ -1,14 +1,13 @@
 """What a study would still train, in how much time and on how much disk, before anything is done."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
-from rich.text import Text
 
 from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.report.grid import named
 from crossarch.platform.report.wording import duration as in_words
 from crossarch.platform.run.estimate import duration, makespan, paces
 from crossarch.platform.run.plan import Plan, merged
@@ -23,7 +22,7 @@ def render_forecasts(plans: Sequence[tuple[Study, Plan]], root: Path) -> Rendera
     told = [render_forecast(study, plan, root) for study, plan in plans]
     if len(plans) > 1:
         together = merged([plan for _, plan in plans])
-        told.append(_grid([("Together", f"{len(plans)} studies"), *_rows(together, root)]))
+        told.append(named([("Together", f"{len(plans)} studies"), *_rows(together, root)]))
     return Group(*told)
 
 
@@ -33,7 +32,7 @@ def render_forecast(study: Study, plan: Plan, root: Path) -> RenderableType:
     distilled = [
         ("To distil", f"{name}, first, in {config.steps:,} steps") for name, config in study.to_distil().items()
     ]
-    return _grid([("Study", f"{study.name}: {study.question}"), first, second, *distilled, *others])
+    return named([("Study", f"{study.name}: {study.question}"), first, second, *distilled, *others])
 
 
 def _rows(plan: Plan, root: Path) -> list[tuple[str, str]]:
@@ -45,13 +44,6 @@ def _rows(plan: Plan, root: Path) -> list[tuple[str, str]]:
     if plan.tasks:
         rows += [("Time", forecast_time(plan, root)), ("Disk", f"about {forecast_bytes(plan) / 1e6:,.0f} MB")]
     return rows
-
-
-def _grid(rows: Iterable[tuple[str, str]]) -> Grid:
-    grid = Grid.grid(padding=(0, 2))
-    for name, text in rows:
-        grid.add_row(Text(name, style="bold"), Text(text))
-    return grid
 
 
 def forecast_time(plan: Plan, root: Path, slots: int | None = None) -> str:

@@ -14,6 +14,7 @@ from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.analysis.landscape import Landscape, from_dict, measure
 from crossarch.trainables.checkpoint import file_digest
 from crossarch.trainables.config import RunConfig
+from crossarch.trainables.files import writing
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.run import Workplace
 
@@ -34,8 +35,7 @@ def landscapes(
 ) -> list[tuple[Planned, Landscape]]:
     """A landscape for every finished run of the study whose weights were kept.
 
-    `say` hears first how many will be measured, then of each that was; `tell` how far the present one is. Raises
-    BadInputError where no run has weights.
+    `say` hears a line a run; `tell` how far the present one is. Raises BadInputError where no run has weights.
     """
     plans = _with_weights(study, seeds, workplace)
     found = {run_id(plan.config): _known(plan.config, workplace, eigenvalues, tuple(distances)) for plan in plans}
@@ -53,7 +53,7 @@ def landscapes(
             tell=partial(_tell_of, name, tell),
         )
         text = json.dumps(measured.to_dict()) + "\n"
-        workplace.copy.write(f"landscapes/{measured.run_id}.json", partial(_write, text=text))
+        workplace.copy.write(f"landscapes/{measured.run_id}.json", writing(text))
         found[measured.run_id] = measured
         say(f"{name}  largest eigenvalue {measured.eigenvalues[0]:.3g}  {duration(measured.seconds)}")
     return [(plan, each) for plan in plans if (each := found[run_id(plan.config)])]
@@ -91,16 +91,12 @@ def evenly(radius: float, points: int) -> tuple[float, ...]:
 
 
 def _known(config: RunConfig, workplace: Workplace, eigenvalues: int, distances: tuple[float, ...]) -> Landscape | None:
-    """What was measured before on these very weights in the same way."""
+    """What was measured before in the same way."""
     name = f"landscapes/{run_id(config)}.json"
     workplace.copy.pull(name)
     known = read(workplace.root / name)
     same = known is not None and known.distances == distances and len(known.eigenvalues) == eigenvalues
     return known if known and same and known.weights_sha256 == file_digest(workplace.weights(config)) else None
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def read(file: Path) -> Landscape | None:

@@ -1,8 +1,7 @@
-"""Who hears of the runs while they train: the ledger, MLflow, and whoever else implements `Listener`."""
+"""Who hears of the runs while they train: the ledger, MLflow, and whatever else is a `Listener`."""
 
 from collections.abc import Container, Iterable
 from pathlib import Path
-from typing import Protocol
 
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.mlflow_writer import Writer
@@ -12,8 +11,8 @@ from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.trainables.result import Point, RunResult
 
 
-class Listener(Protocol):
-    """Hears of every run, on the driver, in the order of events."""
+class Listener:
+    """Hears of every run, on the driver, in the order of events; does nothing where a kind of it does not say what."""
 
     def running(self, task: Task) -> None:
         """A task has got its device."""
@@ -35,26 +34,20 @@ def tell_blocked(queue: ReadyQueue, listeners: Iterable[Listener]) -> None:
             listener.done(task, result)
 
 
-class LedgerListener:
+class LedgerListener(Listener):
     """Writes every result to the ledger and removes what the run no longer needs."""
 
     def __init__(self, ledger: Ledger, root: Path) -> None:
         self.ledger, self.root = ledger, root
 
-    def running(self, task: Task) -> None:
-        """Nothing."""
-
-    def point(self, task: Task, point: Point) -> None:
-        """Nothing: the result brings the whole curve."""
-
     def done(self, task: Task, result: RunResult) -> None:
-        """The ledger first, then the checkpoints go."""
+        """The ledger comes first."""
         self.ledger.write(result)
         if result.is_result or result.outcome == "stopped":
             copy_of(self.root).drop(f"checkpoints/{task.run_id}/")
 
 
-class MlflowListener:
+class MlflowListener(Listener):
     """Passes what happens to a study's runs on to MLflow's writer, which never waits.
 
     A run that several studies share is shown while it trains in the first of them, and in the others once it is over.

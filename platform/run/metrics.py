@@ -12,12 +12,13 @@ processes there.
 from collections import Counter as Counts
 from typing import get_args
 
+from crossarch.platform.run.listeners import Listener
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.ready_queue import ReadyQueue, State
-from crossarch.trainables.result import Point, RunResult
+from crossarch.trainables.result import RunResult
 
 
-class MetricsListener:
+class MetricsListener(Listener):
     """Keeps the driver's metrics level with the queue."""
 
     def __init__(self, queue: ReadyQueue) -> None:
@@ -34,9 +35,6 @@ class MetricsListener:
     def running(self, task: Task) -> None:
         """One more under way."""
         self._count()
-
-    def point(self, task: Task, point: Point) -> None:
-        """Nothing: its worker tells its pace."""
 
     def done(self, task: Task, result: RunResult) -> None:
         """One more over."""

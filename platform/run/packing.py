@@ -19,10 +19,7 @@ class Packing:
         return max([self._least, *(self._shares.get(kind(task.config), 0.0) for task in tasks)])
 
     def loosen(self, task: Task, share: float) -> bool:
-        """Notes that the task ran out of memory with so much of a GPU; False where that was a whole one.
-
-        From now on half as many runs of its kind share a GPU.
-        """
+        """Lets half as many runs of the task's kind share a GPU; False where it had a whole one."""
         if share >= 1:
             return False
         key = kind(task.config)

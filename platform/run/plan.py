@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from crossarch.platform.record.invocations import Member
+from crossarch.platform.record.invocations import Member, Role
 from crossarch.search_spaces.study import Planned
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.identity import run_id, weights_file
@@ -59,7 +58,7 @@ def list_members(planned: Iterable[Planned]) -> tuple[tuple[Member, ...], dict[s
     members: dict[str, Member] = {}
     configs: dict[str, RunConfig] = {}
 
-    def admit(item: Planned, role: Literal["cell", "teacher"]) -> None:
+    def admit(item: Planned, role: Role) -> None:
         identity = run_id(item.config)
         members.setdefault(identity, Member(run_id=identity, arm=item.arm, cell=item.cell, role=role))
         configs.setdefault(identity, item.config)
@@ -84,9 +83,8 @@ def make_plan(
     study: str = "",
     keeps_stopped: bool = False,
 ) -> Plan:
-    """The plan for the `planned` runs of a `study`, given the ledger's `results` and the folder of kept weights.
-
-    `elsewhere` are the names of those that are kept in storage of which the folder is a working copy.
+    """The plan for the `planned` runs of a `study`, from the ledger's `results`, the folder of kept `weights`, and the
+    names of those kept `elsewhere`.
 
     A run without a result is a task, one that was stopped early only where not `keeps_stopped`. So is a teacher that
     has one, but whose weights are gone while a task still needs them: it is trained again for its weights; and so is
@@ -148,5 +146,5 @@ def _is_done(result: RunResult | None) -> bool:
 
 
 def _has_weights(result: RunResult | None, kept: bool) -> bool:
-    """Whether its weights are there, or never will be: a diverged run is not trained again."""
+    """Whether its weights are there, or never will be."""
     return result is not None and (result.outcome == "diverged" or (_is_done(result) and kept))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Hashable, Iterable, Mapping
 from types import TracebackType
-from typing import Self, get_args
+from typing import Self
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -14,6 +14,7 @@ from crossarch.platform.record.invocations import Member
 from crossarch.platform.report.wording import duration as in_words
 from crossarch.platform.report.wording import one_line
 from crossarch.platform.run.estimate import kind, makespan, step_count
+from crossarch.platform.run.listeners import Listener
 from crossarch.platform.run.plan import Plan, Task
 from crossarch.platform.run.ready_queue import ReadyQueue, State
 from crossarch.trainables.result import Point, RunResult
@@ -66,7 +67,7 @@ class Live(Progress):
         yield Text(self.state, no_wrap=True, overflow="ellipsis")
 
 
-class TerminalProgress:
+class TerminalProgress(Listener):
     """A listener that shows one live view on a terminal, and a line a run where there is none."""
 
     def __init__(
@@ -153,9 +154,9 @@ class TerminalProgress:
 
 def state_of(queue: ReadyQueue, best: tuple[float, str] | None) -> str:
     """`2 running, 3 ready, 4 waiting for a teacher, 1 failed; best so far 93.1 % (full · ResNet18 · seed 0)`."""
-    words = {"running": "running", "ready": "ready", "waiting": "waiting for a teacher"}
-    words |= {"failed": "failed", "blocked": "blocked", "stopped": "stopped early"}
-    counts = {state: len(queue.in_state(state)) for state in get_args(State)}
-    parts = [f"{counts[state]} {word}" for state, word in words.items() if counts[state] or state == "running"]
+    shown: tuple[State, ...] = ("running", "ready", "waiting", "failed", "blocked", "stopped")
+    words = {"waiting": "waiting for a teacher", "stopped": "stopped early"}
+    counts = {state: len(queue.in_state(state)) for state in shown}
+    parts = [f"{n} {words.get(state, state)}" for state, n in counts.items() if n or state == "running"]
     told = f"; best so far {best[0]:.1f} % ({best[1]})" if best else ""
     return ", ".join(parts) + told

@@ -18,7 +18,7 @@ More = Callable[[], list[Task] | None]
 
 
 class ReadyQueue:
-    """Hands out tasks, study by study and of each the teachers first, each once, as soon as what they need is there."""
+    """Hands out tasks, study by study and of each the teachers first, as soon as what they need is there."""
 
     def __init__(self, tasks: Iterable[Task], unfit: Iterable[str] = (), more: More = lambda: None) -> None:
         """`unfit` are runs known to have no weights to teach with (diverged before): their students are blocked."""

@@ -131,8 +131,7 @@ def run_studies(chosen: Sequence[Chosen], site: Site, console: Console) -> list[
     All are planned before the first run, and trained as one queue in their order: what they share is trained once, and
     workers stay from one to the next. Where a distillation does not end well, nothing is trained. Raises BadInputError
     where data cannot be had, another driver trains one of the runs, or a study that is no sweep is to be stopped early,
-    ConnectionError where the site's cluster does not answer, ClusterError where Ray does not start here, OSError where
-    the ledger cannot be written.
+    OSError where the ledger cannot be written, and as `on_demand` says.
     """
     ledger = Ledger(site.root)
     interrupted = False
@@ -186,7 +185,6 @@ def _distilled(
 
 
 def _untrained(study: Study, seeds: tuple[int, ...], root: Path, status: int) -> Ending:
-    """The ending of a study for which a set could not be distilled."""
     from crossarch.platform.run.distillation import INTERRUPTED
 
     lacking = Counter(missing=len(plan_study(study, seeds, root).members))
@@ -198,9 +196,7 @@ def _train(
 ) -> bool:
     """Trains the tasks of `plan`, the parts' as one, and those that their samplers choose; whether it was interrupted.
 
-    Writes nothing before there is a cluster to train on.
-
-    Where all tasks are blocked there is nothing to train, and no cluster is started.
+    Writes nothing before there is a cluster to train on; none is started where all tasks are blocked.
     """
     history = ledger.read().values()
     diverged = (identity for identity, result in plan.results.items() if result.outcome == "diverged")
@@ -253,7 +249,6 @@ def _tell_members(
     knows: Callable[[tuple[Member, ...]], None] | None,
     members: tuple[Member, ...],
 ) -> None:
-    """An invocation has got further members."""
     if knows:
         knows(members)
     ledger.write_invocation(dataclasses.replace(invocation, members=members))

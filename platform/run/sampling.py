@@ -15,8 +15,9 @@ from crossarch.platform.record.invocations import Member
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.storage import weights_elsewhere
 from crossarch.platform.run.data import available
+from crossarch.platform.run.listeners import Listener
 from crossarch.platform.run.plan import Plan, Task, make_plan
-from crossarch.search_spaces.space import Domain, Point, Space
+from crossarch.search_spaces.space import Point, Space
 from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sampler, Sweep, numbered
 from crossarch.trainables.identity import run_id
@@ -24,7 +25,6 @@ from crossarch.trainables.result import RunResult
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.distributions import FloatDistribution
 
 ROUND = 4
 """Points asked for at a time: each round knows the results of all before it, and keeps several devices busy."""
@@ -71,8 +71,8 @@ class Growth:
     """A sweep whose sampler chooses further points as the results of earlier ones come in."""
 
     def __init__(self, sweep: Sweep, sampler: Sampler, seeds: tuple[int, ...], *, keeps_stopped: bool = True) -> None:
-        """`keeps_stopped`: whether runs that were stopped early stay so, rather than being trained in full."""
         self.keeps_stopped = keeps_stopped
+        """Whether runs that were stopped early stay so, rather than being trained in full."""
         self.sweep = sweep
         """With all points chosen so far."""
         self._sampler, self._seeds = sampler, seeds
@@ -95,7 +95,11 @@ class Growth:
         space = self.sweep.space
         trials = [self._search.ask(distributions(space)) for _ in range(min(ROUND, self._left))]
         first = self._sampler.count - self._left + 1
-        names = numbered(self._sampler.name, [point_of(space, trial.params) for trial in trials], first)
+        points = [
+            space.moved({each.name: each.rounded(trial.params[each.name]) for each in space.searched})
+            for trial in trials
+        ]
+        names = numbered(self._sampler.name, points, first)
         self._left -= len(trials)
         self.sweep = self.sweep.with_points(names)
         self._asked = dict(zip(names, trials, strict=True))
@@ -122,8 +126,8 @@ class Growth:
         return not self._left
 
 
-class Supply:
-    """Gives a queue the tasks of points as they are chosen, and hears of results as a listener does."""
+class Supply(Listener):
+    """Gives a queue the tasks of points as they are chosen, and hears of their results."""
 
     def __init__(self, growth: Growth, plan: Plan, seeds: tuple[int, ...], root: Path) -> None:
         """`plan` is that of the growth's points so far."""
@@ -151,12 +155,6 @@ class Supply:
             return list(plan.tasks)
         return None if self._growth.is_complete or self._lost else []
 
-    def running(self, task: Task) -> None:
-        """Nothing."""
-
-    def point(self, task: Task, point: object) -> None:
-        """Nothing: only final results count."""
-
     def done(self, task: Task, result: RunResult) -> None:
         """One result more; where a run failed, nothing is chosen until it has been tried again."""
         self._results[task.run_id] = result
@@ -164,7 +162,7 @@ class Supply:
 
 
 def supplying(supplies: Sequence[Supply]) -> Callable[[], list[Task] | None]:
-    """What a queue asks for further tasks where several studies have samplers."""
+    """`more` of all."""
 
     def more() -> list[Task] | None:
         given = [supply.more() for supply in supplies]
@@ -191,7 +189,7 @@ def grown_from(study: Study, seeds: tuple[int, ...], root: Path) -> Study:
 
 
 def recorded_forms(study: Study, ledger: Ledger) -> tuple[Study, ...]:
-    """The study; one with a sampler with the points chosen so far, by the seeds of each recorded start, latest last."""
+    """The study; one with a sampler as it is by the seeds of each recorded start, latest last."""
     if growth_of(study, study.seeds) is None:
         return (study,)
     results = ledger.read()
@@ -214,21 +212,14 @@ def search(sampler: Sampler) -> "optuna.Study":
     return optuna.create_study(direction="maximize", sampler=chooser)
 
 
-def distribution(domain: Domain) -> "FloatDistribution":
-    """Optuna's form of a domain; on a logarithmic one it knows no steps, which `point_of` makes up for."""
+def distributions(space: Space) -> "dict[str, optuna.distributions.BaseDistribution]":
+    """Optuna's form of the searched domains, by name; logarithmic ones without steps, as it knows none there."""
     from optuna.distributions import FloatDistribution
 
-    return FloatDistribution(domain.low, domain.high, log=domain.log, step=None if domain.log else domain.step)
-
-
-def distributions(space: Space) -> "dict[str, optuna.distributions.BaseDistribution]":
-    """Optuna's form of the searched domains, by name."""
-    return {domain.name: distribution(domain) for domain in space.searched}
-
-
-def point_of(space: Space, params: Mapping[str, float]) -> Point:
-    """The point for what Optuna suggests."""
-    return space.moved({domain.name: domain.rounded(params[domain.name]) for domain in space.searched})
+    return {
+        each.name: FloatDistribution(each.low, each.high, log=each.log, step=None if each.log else each.step)
+        for each in space.searched
+    }
 
 
 def as_trial(space: Space, point: Point, value: float) -> "optuna.trial.FrozenTrial":

@@ -22,11 +22,7 @@ class Site:
     grows_to: int = 0
     """Runs at a time once the cluster's autoscaler has started its nodes; 0 where it has none."""
     cohort: int = 1
-    """Runs that a worker is given at a time, at most, each recorded as soon as it has ended.
-
-    More than 1 pays where runs take less than a few seconds, as what a trial costs the driver is shared; longer ones
-    would only be divided less evenly among the workers.
-    """
+    """Runs that a worker is given at a time, at most: several share a trial's cost, but are divided less evenly."""
     stop_early: float | None = None
     """Grace of the median stopping rule, in (0, 1), as a share of a run's epochs; None where no run is stopped."""
     data_root: Path | None = None

@@ -12,11 +12,13 @@ from typing import Self
 
 from crossarch.platform.record.invocations import Member
 from crossarch.platform.record.storage import copy_of
+from crossarch.platform.run.listeners import Listener
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.site import Site
 from crossarch.platform.validation import BadInputError
 from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sweep
+from crossarch.trainables.files import writing
 from crossarch.trainables.result import Point, RunResult
 
 FEWEST = 3
@@ -56,7 +58,7 @@ def curve_of(result: RunResult) -> dict[float, float]:
     return {share: accuracy for share, accuracy in told.items() if accuracy is not None}
 
 
-class EarlyStopping:
+class EarlyStopping(Listener):
     """A listener that compares each run of a sweep with those of its cell and seed, and asks for the end of poor ones.
 
     Runs that others learn from or whose weights are kept, the sweep's default point and what is no point of it, are
@@ -64,7 +66,7 @@ class EarlyStopping:
     """
 
     def __init__(self, grace: float, ask: Callable[[str, str], None]) -> None:
-        """`grace` is in (0, 1); `ask` gets a run's id and why it is to end, at each report from which that is so."""
+        """`grace` is in (0, 1); `ask` gets a run's id and why it is to end."""
         self._grace, self._ask = grace, ask
         self._groups: dict[str, tuple[str, ...]] = {}
         self._stoppable: set[str] = set()
@@ -76,7 +78,7 @@ class EarlyStopping:
         return None if site.stop_early is None else cls(site.stop_early, partial(ask, site.root, stops_of(invocation)))
 
     def know(self, study: Study, results: Mapping[str, RunResult], members: Iterable[Member]) -> None:
-        """Members of a sweep that are told of from now on, and `results` of earlier ones, by run id."""
+        """Members of a sweep, and `results` of earlier ones, by run id."""
         if not isinstance(study, Sweep):
             return
         fixed = {arm.name for arm in study.arms if arm.name not in study.points}
@@ -88,11 +90,8 @@ class EarlyStopping:
         for identity, result in results.items():
             self._curves.setdefault(identity, curve_of(result))
 
-    def running(self, task: Task) -> None:
-        """Nothing: what an earlier attempt at the run reported still counts, as it goes on from a checkpoint."""
-
     def point(self, task: Task, point: Point) -> None:
-        """Compares the run, where it was validated."""
+        """Compares the run, where it was validated; what an earlier attempt at it reported still counts."""
         group = self._groups.get(task.run_id)
         if group is None or point.validation_accuracy is None:
             return
@@ -132,12 +131,8 @@ def stops_of(invocation: str) -> str:
 
 def ask(root: Path, stops: str, identity: str, why: str) -> None:
     """Leaves a file for the run's worker, which looks for it after each report. Where none can be written, nothing."""
-
-    def write(path: Path) -> None:
-        path.write_text(why, encoding="utf-8")
-
     with contextlib.suppress(OSError):
-        copy_of(root).write(f"{stops}/{identity}", write)
+        copy_of(root).write(f"{stops}/{identity}", writing(why))
 
 
 def forget(root: Path, invocation: str) -> None:

@@ -11,8 +11,8 @@ from crossarch.trainables.trainable import distillable, trainable
 def train(spec: dict[str, Any]) -> None:
     """`trainable`, with the storage at the URI `origin` of `spec`, if there is one.
 
-    Trains nothing where the versions here are not the driver's, `versions` of `spec`, and reports as `failed` why: the
-    node may have joined after the driver had asked all of them.
+    Where the versions here are not the driver's, `versions` of `spec`, as on a node that joined late, it only reports
+    as `failed` why.
     """
     _work(trainable, spec)
 

@@ -126,7 +126,7 @@ class Events(NotSnapshotted, tune.Callback):
         self.cohorts.report(trial.trial_id, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Tune will replace the worker, whose machine was taken away with notice: there is less for it to do now."""
+        """Tune will replace the worker, whose machine was taken away: there is less for it to do now."""
         runs = trial.config["runs"]
         trial.config["runs"] = runs[len(runs) - self.cohorts.left(trial.trial_id) :]
 
@@ -141,10 +141,7 @@ class Events(NotSnapshotted, tune.Callback):
 
 
 def keep_credentials() -> None:
-    """Keeps Tune from sending the driver's AWS_ variables to its workers in a runtime environment, which Ray logs.
-
-    Every node has credentials of its own.
-    """
+    """Keeps Tune from sending AWS_ variables to workers, which have their own, in a way that Ray logs."""
     names = class_cache.ENV_VARS_TO_PROPAGATE
     names -= {name for name in names if name.startswith("AWS_")}
 
@@ -163,36 +160,52 @@ def drive(
     name: str,
     work: Callable[[dict[str, Any]], None] = train,
 ) -> bool:
-    """Trains all that the queue gives, each cohort by `work`, and returns whether it was interrupted.
-
-    Tune's own files live under `ray/name` in the site's storage folder until the end.
-    """
+    """Trains all that the queue gives, each cohort by `work`, and returns whether it was interrupted."""
     interrupt, demand = Interrupt(), cluster.demand
     cohorts = Cohorts(queue, listeners, Packing(demand), most=site.cohort, slots=cluster.slots)
+    trainable = tune.with_resources(work, lambda spec: request(demand.sharing(spec["gpu_share"])))
+    plan = tune.TuneConfig(
+        search_alg=QueueSearcher(cohorts, site, interrupt, name),
+        num_samples=-1,
+        max_concurrent_trials=cluster.slots,
+        reuse_actors=True,
+    )
+    try:
+        fit(trainable, site, name, Events(cohorts, interrupt), interrupt, tune_config=plan)
+    finally:
+        if site.stop_early is not None:
+            forget(site.root, name)
+    return interrupt.asked
+
+
+def fit(
+    trainable: Any,
+    site: Site,
+    name: str,
+    callback: tune.Callback,
+    interrupt: Interrupt,
+    *,
+    failures: int = 0,
+    **how: Any,
+) -> None:
+    """Lets Tune train, `how` as its Tuner is told; workers that die are started anew so many times.
+
+    Its own files live under `ray/name` in the site's storage folder until the end.
+    """
     keep_credentials()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that dies is tried again, or is in the ledger
     storage = site.root / "ray"
-    tuner = tune.Tuner(
-        tune.with_resources(work, lambda spec: request(demand.sharing(spec["gpu_share"]))),
-        tune_config=tune.TuneConfig(
-            search_alg=QueueSearcher(cohorts, site, interrupt, name),
-            num_samples=-1,
-            max_concurrent_trials=cluster.slots,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_path=str(storage),
-            verbose=0,
-            callbacks=[Events(cohorts, interrupt)],
-            stop=interrupt,
-        ),
+    run_config = tune.RunConfig(
+        name=name,
+        storage_path=str(storage),
+        verbose=0,
+        failure_config=tune.FailureConfig(max_failures=failures),
+        callbacks=[callback],
+        stop=interrupt,
     )
+    tuner = tune.Tuner(trainable, run_config=run_config, **how)
     try:
         with interrupt.on_signals():
             tuner.fit()
     finally:
-        if site.stop_early is not None:
-            forget(site.root, name)
         shutil.rmtree(storage / name, ignore_errors=True)
-    return interrupt.asked

@@ -3,15 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from crossarch.platform.report.robustness.intervals import Equivalence, Estimate, bootstrap, equivalence, mean
+from crossarch.platform.report.robustness.intervals import Equivalence, Estimate, Values, bootstrap, equivalence, mean
 from crossarch.platform.report.robustness.surface import Surface
 from crossarch.search_spaces.space import Domain
 from crossarch.search_spaces.sweep import Alike
-
-if TYPE_CHECKING:
-    from crossarch.platform.report.robustness.intervals import Values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +50,7 @@ def plateau(surface: Surface, domain: Domain, margin: float) -> Plateau | None:
     return Plateau(domain=domain, tried=tried, best=best, low=edge(-1), high=edge(+1))
 
 
-def _edge(means: "Values", tried: Sequence[float], default: int, margin: float, side: int) -> float:
+def _edge(means: Values, tried: Sequence[float], default: int, margin: float, side: int) -> float:
     """The last value near the best, going from the default to one side; NaN where the default is not near."""
     near = means >= means.max() - margin
     if not near[default]:

@@ -3,21 +3,17 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from crossarch.platform.report.picture import Picture
+from crossarch.platform.report.figures import compose
+from crossarch.platform.report.picture import Picture, make_picture
 from crossarch.platform.report.robustness import figures
 from crossarch.platform.report.robustness.importance import HeatMap, heat_map
 from crossarch.platform.report.robustness.sheets import answers, points
 from crossarch.platform.report.robustness.surface import Surface, surfaces
 from crossarch.platform.report.sheets import Sheet, figure, sheet, words
-from crossarch.platform.report.svg import inline, to_png, to_svg
 from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sweep
 from crossarch.trainables.result import RunResult
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BAND = "Band: interval of 95 % for the mean."
 MOST_MAPS = 21
@@ -50,30 +46,29 @@ def _pictures(sweep: Sweep, found: Sequence[Surface], where: str) -> Iterator[Pi
     n = f"n = {len(found[0].seeds)} seeds a point."
     shape = "Dots: a point of the design; the larger ring is the default." if found[0].covers else BAND
     panels = figures.drawers(found, sweep.space.searched)
-    yield _drawn(
+    yield make_picture(
         "robustness",
         "Accuracy against each hyperparameter",
         f"Mean test accuracy after the final epoch; dashed: the default. {shape} {n} {where}",
-        panels,
-        figures.whole(panels, [each.network for each in found]),
+        [compose([panel], {}) for panel in panels],
+        compose(panels, dict(enumerate(each.network for each in found))),
         points(found),
     )
     pairs = list(itertools.combinations(sweep.space.searched, 2))[:MOST_MAPS]
     maps = [(each.network, heat_map(each, *pair)) for pair in pairs for each in found if each.covers]
     if maps:
         panels = figures.heat_drawers(maps)
-        yield _drawn(
+        yield make_picture(
             "robustness-pairs",
             "Two hyperparameters at a time",
             f"Mean test accuracy in %, over all points of a cell. {_told(maps)}{n} {where}",
-            panels,
-            figures.whole(panels, ()),
+            [compose([panel], {}) for panel in panels],
+            compose(panels, {}),
             _cells(maps),
         )
 
 
 def _told(maps: Sequence[tuple[str, HeatMap]]) -> str:
-    """What analysis of variance says of a full grid."""
     return "".join(
         f"{network}: interaction of {each.rows.symbol} and {each.columns.symbol} is {each.interaction.share:.0%} of "
         f"the variance between cells (p = {each.interaction.p:.2g}). "
@@ -98,20 +93,4 @@ def _cells(maps: Sequence[tuple[str, HeatMap]]) -> Sheet:
         ),
         numeric=("Accuracy", "Points"),
         labels=5,
-    )
-
-
-def _drawn(
-    name: str, title: str, note: str, panels: "Sequence[figures.Drawer]", whole: "Figure", data: Sheet
-) -> Picture:
-    shown = (inline(figures.single(panel), f"{name}-{place}", title, note) for place, panel in enumerate(panels))
-    return Picture(
-        name=name,
-        title=title,
-        note=note,
-        wide=False,
-        panels=tuple(shown),
-        svg=to_svg(whole),
-        png=to_png(whole),
-        data=data,
     )

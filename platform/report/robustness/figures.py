@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from crossarch.platform.report.figures import BAND, INK, compose, drawing, label, style
+from crossarch.platform.report.figures import INK, draw_line, label, style
 from crossarch.platform.report.robustness.importance import HeatMap
 from crossarch.platform.report.robustness.intervals import mean
 from crossarch.platform.report.robustness.surface import Surface
@@ -11,7 +11,6 @@ from crossarch.search_spaces.space import Domain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     Drawer = Callable[[Axes], None]
 
@@ -56,15 +55,13 @@ def _dots(axes: "Axes", surface: Surface, domain: Domain, place: int) -> None:
 
 
 def _line(axes: "Axes", surface: Surface, domain: Domain, place: int) -> None:
-    look, places = style(place), surface.along(domain)
+    places = surface.along(domain)
     at = [surface.points[each][domain.name] for each in places]
     told = [mean(surface.values[each].tolist()) for each in places]
-    bounds = [(each.low, each.high) for each in told if each.low is not None and each.high is not None]
-    if len(bounds) == len(told) > 1:
-        lows, highs = zip(*bounds, strict=True)
-        axes.fill_between(at, lows, highs, color=look.colour, alpha=BAND, linewidth=0)
-    values = [each.value for each in told]
-    axes.plot(at, values, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=4, linewidth=1.6)
+    lows = [each.low for each in told if each.low is not None]
+    highs = [each.high for each in told if each.high is not None]
+    edges = (lows, highs) if len(lows) == len(highs) == len(told) > 1 else None
+    draw_line(axes, place, at, [each.value for each in told], edges, markersize=4, linewidth=1.6)
 
 
 def heat_drawers(maps: "Sequence[tuple[str, HeatMap]]") -> "list[Drawer]":
@@ -91,14 +88,3 @@ def _heat(network: str, shown: HeatMap, low: float, high: float) -> "Drawer":
         axes.set(title=label(network), xlabel=shown.columns.symbol, ylabel=shown.rows.symbol)
 
     return draw
-
-
-def whole(panels: "Sequence[Drawer]", networks: Sequence[str]) -> "Figure":
-    """All panels in one figure, with a legend of the networks."""
-    return compose(list(panels), dict(enumerate(networks)))
-
-
-def single(panel: "Drawer") -> "Figure":
-    """One panel alone."""
-    with drawing():
-        return compose([panel], {})

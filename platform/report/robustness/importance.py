@@ -3,14 +3,10 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from crossarch.platform.report.robustness.intervals import FEWEST, Estimate
+from crossarch.platform.report.robustness.intervals import FEWEST, Estimate, Values
 from crossarch.platform.report.robustness.surface import Surface
 from crossarch.search_spaces.space import Domain
-
-if TYPE_CHECKING:
-    from crossarch.platform.report.robustness.intervals import Values
 
 FEWEST_POINTS = 16
 """Points below which importances would be noise."""
@@ -58,8 +54,8 @@ def importances(surface: Surface, *, resamples: int = RESAMPLES, seed: int = 0) 
     return sorted(found, key=lambda each: -each.fanova.value)
 
 
-def _both(surface: Surface, means: "Values") -> tuple[Mapping[str, float], Mapping[str, float]]:
-    """fANOVA and PED-ANOVA through Optuna, by the domain's name."""
+def _both(surface: Surface, means: Values) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """fANOVA and PED-ANOVA, by the domain's name."""
     import optuna
 
     from crossarch.platform.run.sampling import as_trial
@@ -88,9 +84,9 @@ class HeatMap:
     columns: Domain
     row_labels: tuple[str, ...]
     column_labels: tuple[str, ...]
-    means: "Values"
+    means: Values
     """In %, rows x columns; NaN where there is no point."""
-    counts: "Values"
+    counts: Values
     """Points in each cell."""
     interaction: "Interaction | None"
     """None but for a full grid of these two with several seeds."""
@@ -131,7 +127,6 @@ def heat_map(surface: Surface, rows: Domain, columns: Domain) -> HeatMap:
 
 
 def _binned(values: Sequence[float], domain: Domain) -> tuple[list[int], tuple[str, ...]]:
-    """The cell of each value, and the cells' labels."""
     import numpy as np
 
     unique = sorted(set(values))
@@ -143,7 +138,7 @@ def _binned(values: Sequence[float], domain: Domain) -> tuple[list[int], tuple[s
     return cells, tuple(f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges))
 
 
-def interaction(cells: "Values") -> Interaction | None:
+def interaction(cells: Values) -> Interaction | None:
     """The interaction in rows x columns x seeds, each in %; None where a side has one value or all is equal."""
     from scipy.stats import f
 

@@ -7,16 +7,17 @@ seed by seed, and a resampled seed is resampled in all configurations at once.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from crossarch.platform.report.statistics import LEVEL, student
 
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-    Values = NDArray[float64]
-    """Accuracies in %, configurations x seeds."""
+Values: TypeAlias = "NDArray[float64]"
+"""Accuracies in %, configurations x seeds."""
 
-LEVEL = 0.95
 FEWEST = 5
 """Seeds below which no bootstrap interval is given: it would be far too narrow."""
 RESAMPLES = 2000
@@ -46,9 +47,7 @@ def mean(values: Sequence[float], level: float = LEVEL) -> Estimate:
     n, centre = len(values), math.fsum(values) / len(values)
     if n < 2:
         return Estimate(value=centre, low=None, high=None, n=n)
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + level) / 2, n - 1)) * spread(values) / math.sqrt(n)
+    half = student(n - 1, level) * spread(values) / math.sqrt(n)
     return Estimate(value=centre, low=centre - half, high=centre + half, n=n)
 
 
@@ -59,7 +58,7 @@ def spread(values: Sequence[float]) -> float:
 
 
 def bootstrap(
-    values: "Values", statistic: "Callable[[Values], float]", *, resamples: int = RESAMPLES, seed: int = 0
+    values: Values, statistic: Callable[[Values], float], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
     """A statistic of the mean accuracies (configurations,), with a percentile interval from resampled seeds.
 
@@ -114,7 +113,7 @@ def equivalence(differences: Sequence[Sequence[float]], margin: float, level: fl
 
 
 def _p(values: Sequence[float], margin: float) -> float:
-    """The larger p of the two one-sided tests."""
+    """Of the two one-sided tests, the larger."""
     from scipy.stats import t
 
     centre, error = sum(values) / len(values), spread(values) / math.sqrt(len(values))

@@ -22,7 +22,7 @@ def answers(sweep: Sweep, found: Sequence[Surface]) -> tuple[Sheet, ...]:
 
 
 def answers_of(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> tuple[Sheet, ...]:
-    """The answers of a study from results by run id; none for one that is no sweep or has the default's alone."""
+    """Those of a sweep from results by run id; none for another study, or where it has the default's alone."""
     found = surfaces(study, seeds, results) if isinstance(study, Sweep) else []
     several = any(len(each.points) > 1 for each in found)
     return answers(study, found) if isinstance(study, Sweep) and several else ()
@@ -39,7 +39,7 @@ def interval(estimate: Estimate | None, digits: int = 1) -> Entry:
 
 
 def note(found: Iterable[Surface], *sentences: str) -> str:
-    """The sentences, and that seeds are too few where they are."""
+    """The sentences, and FEW where it is so."""
     few = any(len(each.seeds) < FEWEST for each in found)
     return " ".join((*sentences, *((FEW,) if few else ())))
 

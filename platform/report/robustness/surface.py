@@ -3,15 +3,12 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from crossarch.platform.report.robustness.intervals import Values
 from crossarch.search_spaces.space import Domain, Point, Space
 from crossarch.search_spaces.sweep import Sweep
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.result import RunResult
-
-if TYPE_CHECKING:
-    from crossarch.platform.report.robustness.intervals import Values
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,7 +23,7 @@ class Surface:
     """The default first."""
     names: tuple[str, ...]
     """The labels of their arms."""
-    values: "Values"
+    values: Values
     """In %, points x seeds."""
     reference: tuple[float, ...] | None
     """Of the teaching network's baseline, in %, one a seed; None where it has not finished."""
@@ -36,12 +33,12 @@ class Surface:
     """Of these, points of which a run was stopped early."""
 
     @property
-    def means(self) -> "Values":
+    def means(self) -> Values:
         """Over seeds, in %, (points,)."""
         means: Values = self.values.mean(axis=1)
         return means
 
-    def drops(self) -> "Values":
+    def drops(self) -> Values:
         """Points by which each is below the default, points x seeds."""
         drops: Values = self.values[0] - self.values
         return drops

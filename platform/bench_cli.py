@@ -38,8 +38,9 @@ def bench(
     from crossarch.platform.report.bench import render_bench, timed_runs
     from crossarch.platform.report.overhead import export_timed
     from crossarch.trainables.analysis.bench import diverged, measure
-    from crossarch.trainables.analysis.overhead import FEWEST_REPEATS, write
+    from crossarch.trainables.analysis.overhead import FEWEST_REPEATS
     from crossarch.trainables.batch import find_device
+    from crossarch.trainables.files import write_json
 
     for option, file in (("out", out), ("export", export)):
         if file:
@@ -60,7 +61,7 @@ def bench(
                 on_run=lambda run: shown.update(f"Timing {run} ..."),
             )
     if out:
-        write(document, out)
+        write_json(out, document)
     console().print(render_bench(document))
     if lost := diverged(document):
         console().print(f"The loss is not finite: {'; '.join(lost)}.", style="red")
@@ -76,7 +77,7 @@ def platform(
 ) -> None:
     """Time the platform on runs that train nothing."""
     from crossarch.platform.run.bench import measure
-    from crossarch.trainables.analysis.overhead import write
+    from crossarch.trainables.files import write_json
 
     if out:
         require_writable(out.parent, "out")
@@ -85,7 +86,7 @@ def platform(
         raise BadInputError(f"runs = {runs}, cohorts = {cohorts}, reported = {reported}: at least 1 of each is needed")
     document = measure(runs, sizes, reported, console())
     if out:
-        write(document, out)
+        write_json(out, document)
     for name, value in platform_lines(document):
         console().print(f"{name.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}")
     if any(each["lost"] for each in document["cohorts"]) or document["not_finished"]:

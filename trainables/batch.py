@@ -21,7 +21,7 @@ import torch
 
 from crossarch.trainables.config import RunConfig, from_dict
 from crossarch.trainables.environment import describe
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_json
 from crossarch.trainables.identity import METHOD_VERSION, run_id
 from crossarch.trainables.result import RunResult
 from crossarch.trainables.run import Workplace, blocked, execute, failure, now
@@ -143,17 +143,12 @@ class Batch:
 
     def record(self, result: RunResult) -> None:
         """Writes a run's result, atomically, and removes its checkpoints unless it is to be tried again."""
-        text = json.dumps({**result.to_dict(), "method_version": METHOD_VERSION}, indent=1)
-        write_atomically(self._path(result.run_id), lambda path: _write(path, text))
+        write_json(self._path(result.run_id), {**result.to_dict(), "method_version": METHOD_VERSION})
         if result.is_result:
             self.workplace.checkpoints(result.config).clear()
 
     def _path(self, name: str) -> Path:
         return self.workplace.root / "results" / f"{name}.json"
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def summary(result: RunResult) -> str:

@@ -2,7 +2,8 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -18,19 +19,25 @@ class Timed(Protocol):
 def in_turns(benches: Sequence[Timed], *, steps: int, repeats: int, untimed: int = 1) -> list[list[float]]:
     """Seconds a step of each bench in each of `repeats` turns, each of `untimed` and then `steps` timed steps.
 
-    On one thread. Every turn begins with another bench.
+    Every turn begins with another bench.
     """
+    seconds: list[list[float]] = [[] for _ in benches]
+    for turn in range(repeats):
+        for place in range(len(benches)):
+            index = (turn + place) % len(benches)
+            if untimed:
+                benches[index].seconds(untimed)
+            seconds[index].append(benches[index].seconds(steps))
+    return seconds
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Lets torch use one thread for a while."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        seconds: list[list[float]] = [[] for _ in benches]
-        for turn in range(repeats):
-            for place in range(len(benches)):
-                index = (turn + place) % len(benches)
-                if untimed:
-                    benches[index].seconds(untimed)
-                seconds[index].append(benches[index].seconds(steps))
-        return seconds
+        yield
     finally:
         torch.set_num_threads(threads)
 

@@ -18,12 +18,15 @@ class Archive:
     """A data set as its publisher offers it."""
 
     url: str
-    file: str
-    """The file's name."""
     md5: str
     """Of the file, 32 hexadecimal digits."""
     folder: str
     """The one folder in it."""
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +85,6 @@ DATASETS = {
         whitenings=tuple(WHITENINGS),
         archive=Archive(
             url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-            file="cifar-10-python.tar.gz",
             md5="c58f30108f718f92721af3b95e74349a",
             folder="cifar-10-batches-py",
         ),
@@ -99,7 +101,6 @@ DATASETS = {
         whitenings=tuple(WHITENINGS),
         archive=Archive(
             url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-            file="cifar-100-python.tar.gz",
             md5="eb9058c3a382ffc7106e4002c42a8d85",
             folder="cifar-100-python",
         ),
@@ -115,7 +116,6 @@ DATASETS = {
         source="Le & Yang 2015, Tiny ImageNet visual recognition challenge; its 10,000 validation images test",
         archive=Archive(
             url="https://cs231n.stanford.edu/tiny-imagenet-200.zip",
-            file="tiny-imagenet-200.zip",
             md5="90528d7ca1a48142e341f4ef8d21d0de",
             folder="tiny-imagenet-200",
         ),

@@ -53,8 +53,7 @@ def take_in(path: Path, declared: Declared, *, run: int | None = None, channel_o
     """Reads and checks what was published at `path`. Raises ValueError, in one sentence, where it is refused."""
     found = read_published(path, run=run, channel_order=channel_order)
     facts = DATASETS[declared.dataset]
-    shape = {"classes": facts.classes, "channels": facts.channels, "resolution": facts.resolution}
-    images_per_class = check_set(found.images, found.labels, **shape)
+    images_per_class = check_set(found.images, found.labels, facts)
     form = label_form(found.labels)
     if form in ("centred", "logits") and declared.label_temperature is None:
         raise ValueError(

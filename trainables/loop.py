@@ -31,20 +31,20 @@ REPORTS_AN_EVALUATION = 5
 """So that a run has at most 10 evaluations during training."""
 
 
-class DivergedError(ArithmeticError):
-    """The training loss is no longer a finite number. `progress` is where it was seen."""
+class EndedError(Exception):
+    """A run ended before its last epoch. `progress` is where that was."""
 
     def __init__(self, message: str, progress: Progress) -> None:
         super().__init__(message)
         self.progress = progress
 
 
-class StoppedError(Exception):
-    """The run was told to end after a report that is not its last. `progress` is where that was."""
+class DivergedError(EndedError):
+    """The loss is no longer a finite number."""
 
-    def __init__(self, message: str, progress: Progress) -> None:
-        super().__init__(message)
-        self.progress = progress
+
+class StoppedError(EndedError):
+    """The run was told to end after a report that is not its last."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from crossarch.trainables.engine import train
 from crossarch.trainables.environment import describe
 from crossarch.trainables.evaluate import evaluate
 from crossarch.trainables.identity import run_id, weights_file
-from crossarch.trainables.loop import DivergedError, StoppedError
+from crossarch.trainables.loop import DivergedError, EndedError
 from crossarch.trainables.models.registry import build, parameter_count
 from crossarch.trainables.parts import DataConfig
 from crossarch.trainables.result import Outcome, Point, RunResult
@@ -103,7 +103,7 @@ def execute(
         validation, _ = evaluate(progress.model, data.validation, data.validation_labels)
         if keep_weights:
             digest = save_for_students(config, progress, workplace)
-    except (DivergedError, StoppedError) as ended:
+    except EndedError as ended:
         progress, error = ended.progress, str(ended)
         outcome = "diverged" if isinstance(ended, DivergedError) else "stopped"
     workplace.checkpoints(config).leave()

@@ -3,7 +3,7 @@
 import dataclasses
 
 from crossarch.search_spaces.arm import Arm
-from crossarch.search_spaces.arms import TABLE_1
+from crossarch.search_spaces.arms import BASELINE_CHANGES, TABLE_1
 from crossarch.search_spaces.claims import Claim, Place
 from crossarch.search_spaces.distillations import distillation
 from crossarch.search_spaces.study import Axis, Smoke, Study
@@ -13,8 +13,8 @@ BASE = from_dict(
     {
         "data": {"dataset": "digits", "images_per_class": 10},
         "model": {"architecture": "convnet", "width": 0.125},
-        "learning_rate": {"schedule": "cosine", "maximum": 5e-4},
-        "optimizer": {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 5e-4},
+        "learning_rate": BASELINE_CHANGES["learning_rate"],
+        "optimizer": BASELINE_CHANGES["optimizer"],
         # Without "flip": a mirrored digit is another sign or none.
         "augmentation": {"folds": 2, "pool": ["color", "crop", "cutout", "scale", "rotate"]},
         "epochs": 1000,

@@ -121,3 +121,19 @@ DATASETS = {
         ),
     ),
 }
+
+
+def check_choice(dataset: str, whitening: str | None, images_per_class: int | None = None, where: str = "") -> None:
+    """Raises ValueError for a whitening, or so many training images of each class, as a data set does not have.
+
+    `where` begins the names in the message; None is not checked.
+    """
+    facts = DATASETS[dataset]
+    if whitening is not None and whitening not in facts.whitenings:
+        known = ", ".join(facts.whitenings)
+        raise ValueError(f"{where}whitening = {whitening!r} is none of {dataset}: {known}")
+    if images_per_class is not None and images_per_class > facts.images_per_class:
+        raise ValueError(
+            f"{where}images_per_class = {images_per_class} is more than the {facts.images_per_class} "
+            f"that every class of {dataset} has for training"
+        )

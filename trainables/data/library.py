@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.data.catalog import DATASETS, check_choice
 from crossarch.trainables.data.download import extract, fetch
 from crossarch.trainables.data.images import Images, Part
 from crossarch.trainables.data.readers import Raw, archive_of, read, to_unit
@@ -166,9 +166,7 @@ def check_names(dataset: str, whitening: str, part: str = PARTS[0]) -> None:
     """Raises ValueError for a data set, a whitening of it, or a part that there is not."""
     if dataset not in DATASETS:
         raise ValueError(f"data.dataset = {dataset!r} is not one of {', '.join(DATASETS)}")
-    if whitening not in DATASETS[dataset].whitenings:
-        allowed = ", ".join(DATASETS[dataset].whitenings)
-        raise ValueError(f"data.whitening = {whitening!r} is none of {dataset}: {allowed}")
+    check_choice(dataset, whitening, where="data.")
     if part not in PARTS:
         raise ValueError(f"part = {part!r} is not one of {', '.join(PARTS)}")
 

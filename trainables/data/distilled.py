@@ -9,10 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from crossarch.trainables.data.manifest import Manifest, check_shapes, read_header, read_manifest, to_metadata
+from crossarch.trainables.data.manifest import Manifest, check_shapes, read_header, to_metadata
 from crossarch.trainables.files import write_atomically
-
-__all__ = ["Manifest", "check_contents", "content_digest", "read_manifest", "read_set", "write_set"]
 
 
 def content_digest(images: Tensor, labels: Tensor) -> str:

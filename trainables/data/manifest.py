@@ -132,20 +132,6 @@ def read_manifest(path: Path) -> Manifest:
     return read_header(path)[0]
 
 
-def read_manifests(folder: Path) -> dict[str, Manifest]:
-    """The manifests of all sets in a folder by name, less those that are damaged, renamed, or links."""
-    found = {}
-    for path in set_files(folder):
-        name = path.name.removesuffix(SUFFIX)
-        try:
-            manifest = read_manifest(path)
-        except ValueError:
-            continue
-        if not misplaced(path) and manifest.name == name:
-            found[name] = manifest
-    return found
-
-
 def set_files(folder: Path) -> list[Path]:
     """What a folder has in places of sets, sorted."""
     return sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))

@@ -47,7 +47,7 @@ def augment(images: Tensor, folds: int, pool: Sequence[str]) -> Tensor:
     The choice is drawn on the CPU, so that no device is waited for; strengths are drawn on the images' device.
     """
     for choice in torch.randperm(len(pool))[:folds].tolist():
-        images = OPERATIONS[pool[choice]](images)
+        images = POOL[pool[choice]](images)
     return images
 
 
@@ -122,7 +122,7 @@ def apply_crop(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def draw_cutout(images: Tensor) -> Strengths:
-    """First row and first column of the hole, each (N,); negative where the hole begins outside."""
+    """First row and column of the hole, whose centre is in the image, each (N,); negative where it begins outside."""
     sides = ((side, round(side * CUTOUT_SHARE)) for side in images.shape[2:])
     return tuple(_integers(images, 0, side - size % 2) - size // 2 for side, size in sides)
 
@@ -177,18 +177,10 @@ def _warp(images: Tensor, linear: list[list[Tensor]]) -> Tensor:
 
 
 color = Operation(draw_color, apply_color)
-"""Brightness +-0.5, then saturation by a factor 0..2, then contrast by a factor 0.5..1.5."""
 crop = Operation(draw_crop, apply_crop)
-"""A shift by whole pixels, up to 12.5 % of the side each way; zeros come in."""
 cutout = Operation(draw_cutout, apply_cutout)
-"""Zeros in a square of half the side, its centre anywhere in the image."""
 flip = Operation(draw_flip, apply_flip)
-"""Mirrored left to right with probability 0.5."""
 scale = Operation(draw_scale, apply_scale)
-"""Each axis stretched by a factor of its own, uniform in [1/1.2, 1.2]."""
 rotate = Operation(draw_rotate, apply_rotate)
-"""Turned about the centre, uniform in +-15 degrees."""
 
 POOL = {"color": color, "crop": crop, "cutout": cutout, "flip": flip, "scale": scale, "rotate": rotate}
-
-OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {**POOL}

@@ -24,9 +24,7 @@ def describe(device: str) -> Mapping[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda or "" if device.startswith("cuda") else "",
-        "torchvision": _version("torchvision"),
-        "lion-pytorch": _version("lion-pytorch"),
-        "ray": _version("ray"),
+        **{name: _version(name) for name in ("torchvision", "lion-pytorch", "ray")},
         "commit": commit(),
     }
     return {key: facts[key] for key in KEYS}

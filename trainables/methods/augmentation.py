@@ -6,7 +6,7 @@ fusing would change the result for almost half of the ordered pairs.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,15 +46,19 @@ def augment(images: Tensor, folds: int, pool: Sequence[str]) -> Tensor:
 
     The choice is drawn on the CPU, so that no device is waited for; strengths are drawn on the images' device.
     """
-    for choice in torch.randperm(len(pool))[:folds].tolist():
-        images = POOL[pool[choice]](images)
+    for name in chosen(folds, pool):
+        images = POOL[name](images)
     return images
+
+
+def chosen(folds: int, pool: Sequence[str]) -> list[str]:
+    """`folds` different operations of `pool` at random, in random order."""
+    return [pool[choice] for choice in torch.randperm(len(pool))[:folds].tolist()]
 
 
 def draw(images: Tensor, folds: int, pool: Sequence[str]) -> Drawn:
     """What `augment` would do to `images`, by the same random numbers, but not done yet."""
-    names = [pool[choice] for choice in torch.randperm(len(pool))[:folds].tolist()]
-    return [(name, POOL[name].draw(images)) for name in names]
+    return [(name, POOL[name].draw(images)) for name in chosen(folds, pool)]
 
 
 def apply_to_all(batches: Sequence[Tensor], drawn: Sequence[Drawn]) -> list[Tensor]:
@@ -65,17 +69,13 @@ def apply_to_all(batches: Sequence[Tensor], drawn: Sequence[Drawn]) -> list[Tens
     batches = list(batches)
     for place in range(len(drawn[0]) if drawn else 0):
         for name in sorted({each[place][0] for each in drawn}):
-            chosen = [index for index, each in enumerate(drawn) if each[place][0] == name]
-            strengths = zip(*(drawn[index][place][1] for index in chosen), strict=True)
-            images = torch.cat([batches[index] for index in chosen])
-            results = POOL[name].apply(images, *map(_joined, strengths))
-            for index, result in zip(chosen, results.split([len(batches[i]) for i in chosen]), strict=True):
+            places = [index for index, each in enumerate(drawn) if each[place][0] == name]
+            strengths = zip(*(drawn[index][place][1] for index in places), strict=True)
+            images = torch.cat([batches[index] for index in places])
+            results = POOL[name].apply(images, *map(torch.cat, strengths))
+            for index, result in zip(places, results.split([len(batches[i]) for i in places]), strict=True):
                 batches[index] = result
     return batches
-
-
-def _joined(strengths: Iterable[Tensor]) -> Tensor:
-    return torch.cat(list(strengths))
 
 
 def uniform(images: Tensor, low: float, high: float, *shape: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor, nn
 
-from crossarch.trainables.checkpoint import Checkpoints, Progress, copy_weights
+from crossarch.trainables.checkpoint import Checkpoints, Progress
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images
@@ -169,9 +169,7 @@ def is_tested(epoch: int, config: RunConfig) -> bool:
 
 def keep_best(data: Images, progress: Progress) -> None:
     """Tests on the whole test set, and keeps the weights where they are better than all before."""
-    accuracy = evaluate(progress.model, data.test, data.test_labels)[0]
-    if progress.best_accuracy is None or accuracy > progress.best_accuracy:
-        progress.best_accuracy, progress.best_weights = accuracy, copy_weights(progress.model)
+    progress.keep_best(evaluate(progress.model, data.test, data.test_labels)[0])
 
 
 def report(config: RunConfig, data: Images, progress: Progress, train_loss: float) -> Point:

@@ -136,8 +136,8 @@ def final_test(config: RunConfig, progress: Progress, data: Images) -> tuple[flo
     accuracy, loss = evaluate(progress.model, data.test, data.test_labels)
     if not math.isfinite(loss):
         raise DivergedError(f"the test loss is {loss} after the last epoch", progress)
-    if config.test_evaluations > 1 and (progress.best_accuracy is None or accuracy > progress.best_accuracy):
-        progress.best_accuracy, progress.best_weights = accuracy, copy_weights(progress.model)
+    if config.test_evaluations > 1:
+        progress.keep_best(accuracy)
     return accuracy, loss
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from crossarch.trainables.brief import accuracy_after, brief_run
 from crossarch.trainables.config import RunConfig
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.data.catalog import DATASETS, check_choice
 from crossarch.trainables.data.library import Library
 from crossarch.trainables.data.load import targets
 from crossarch.trainables.data.manifest import Manifest
@@ -108,6 +108,5 @@ def verify(
 
 def candidates(dataset: str) -> tuple[str, ...]:
     """The whitenings that published sets of `dataset` may be in. Raises ValueError for an unknown one."""
-    if dataset not in DATASETS:
-        raise ValueError(f"dataset = {dataset!r} is not one of {', '.join(DATASETS)}")
+    check_choice(dataset)
     return ("channel", "zca", "frepo") if DATASETS[dataset].channels == 3 else ("channel",)

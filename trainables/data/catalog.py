@@ -123,11 +123,15 @@ DATASETS = {
 }
 
 
-def check_choice(dataset: str, whitening: str | None, images_per_class: int | None = None, where: str = "") -> None:
-    """Raises ValueError for a whitening, or so many training images of each class, as a data set does not have.
+def check_choice(
+    dataset: str, whitening: str | None = None, images_per_class: int | None = None, where: str = ""
+) -> None:
+    """Raises ValueError for a data set that there is not, or a whitening or so many images per class as it has not.
 
     `where` begins the names in the message; None is not checked.
     """
+    if dataset not in DATASETS:
+        raise ValueError(f"{where}dataset = {dataset!r} is not one of {', '.join(DATASETS)}")
     facts = DATASETS[dataset]
     if whitening is not None and whitening not in facts.whitenings:
         known = ", ".join(facts.whitenings)

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from crossarch.trainables.data.archives import files_digest
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.data.catalog import DATASETS, check_choice
 from crossarch.trainables.data.checks import balance_note, check_set, label_form
 from crossarch.trainables.data.distilled import content_digest
 from crossarch.trainables.data.manifest import Manifest
@@ -31,8 +31,7 @@ class Declared:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a data set or a whitening that is not known."""
-        if self.dataset not in DATASETS:
-            raise ValueError(f"dataset = {self.dataset!r} is not one of {', '.join(DATASETS)}")
+        check_choice(self.dataset)
         known = DATASETS[self.dataset].whitenings
         if self.whitening not in known:
             raise ValueError(f"whitening = {self.whitening!r} is not one of {', '.join(known)}")

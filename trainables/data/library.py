@@ -164,8 +164,6 @@ class Tenths:
 
 def check_names(dataset: str, whitening: str, part: str = PARTS[0]) -> None:
     """Raises ValueError for a data set, a whitening of it, or a part that there is not."""
-    if dataset not in DATASETS:
-        raise ValueError(f"data.dataset = {dataset!r} is not one of {', '.join(DATASETS)}")
     check_choice(dataset, whitening, where="data.")
     if part not in PARTS:
         raise ValueError(f"part = {part!r} is not one of {', '.join(PARTS)}")

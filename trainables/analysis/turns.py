@@ -60,17 +60,17 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
     return lower, upper
 
 
-def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Order statistics between which the median lies with at least that confidence, whatever the distribution.
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Order statistics between which the median lies with at least 95 % confidence, whatever the distribution.
 
-    The k-th smallest and k-th largest of n values, k the greatest with P(Binomial(n, 1/2) < k) <= (1 - confidence)/2.
+    The k-th smallest and k-th largest of n values, k the greatest with P(Binomial(n, 1/2) < k) <= 2.5 %.
     Raises ValueError where there are too few values for it.
     """
     n, k, below = len(values), 0, 0.5 ** len(values)
-    while below <= (1 - confidence) / 2:
+    while below <= 0.025:
         k += 1
         below += math.comb(n, k) * 0.5**n
     if not k:
-        raise ValueError(f"{n} values are too few for a {100 * confidence:g} % interval of their median")
+        raise ValueError(f"{n} values are too few for a 95 % interval of their median")
     ordered = sorted(values)
     return ordered[k - 1], ordered[n - k]

@@ -34,8 +34,9 @@ def bench(
     from crossarch.platform.report.bench import render_bench, timed_runs
     from crossarch.platform.report.overhead import export_timed
     from crossarch.trainables.analysis.bench import diverged, measure
-    from crossarch.trainables.analysis.overhead import FEWEST_REPEATS, write
+    from crossarch.trainables.analysis.overhead import FEWEST_REPEATS
     from crossarch.trainables.batch import find_device
+    from crossarch.trainables.files import write_json
 
     for option, file in (("out", out), ("export", export)):
         if file:
@@ -56,7 +57,7 @@ def bench(
                 on_run=lambda run: shown.update(f"Timing {run} ..."),
             )
     if out:
-        write(document, out)
+        write_json(out, document)
     console().print(render_bench(document))
     if lost := diverged(document):
         console().print(f"The loss is not finite: {'; '.join(lost)}.", style="red")
@@ -72,7 +73,7 @@ def platform(
 ) -> None:
     """Time the platform on runs that train nothing."""
     from crossarch.platform.run.bench import measure
-    from crossarch.trainables.analysis.overhead import write
+    from crossarch.trainables.files import write_json
 
     if out:
         require_writable(out.parent, "out")
@@ -81,7 +82,7 @@ def platform(
         raise BadInputError(f"runs = {runs}, cohorts = {cohorts}, reported = {reported}: at least 1 of each is needed")
     document = measure(runs, sizes, reported, console())
     if out:
-        write(document, out)
+        write_json(out, document)
     lines = [line for each in document["cohorts"] for line in each.items()]
     lines += [(name, value) for name, value in document.items() if isinstance(value, float | int)]
     for name, value in lines:

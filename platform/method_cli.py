@@ -52,8 +52,9 @@ def overhead(
     """Time a training step of every arm: what the method costs."""
     from crossarch.platform.report.overhead import export_timed, render_overhead, timed_runs
     from crossarch.search_spaces.overhead import overhead_study
-    from crossarch.trainables.analysis.overhead import measure, write
+    from crossarch.trainables.analysis.overhead import measure
     from crossarch.trainables.batch import find_device
+    from crossarch.trainables.files import write_json
 
     for option, file in (("out", out), ("export", export)):
         if file:
@@ -73,7 +74,7 @@ def overhead(
                 on_network=lambda network: shown.update(f"Timing {network} ..."),
             )
     if out:
-        write(document, out)
+        write_json(out, document)
     console().print(render_overhead(document))
 
 

@@ -92,23 +92,30 @@ NO_STRONGER_AUGMENTATION: dict[str, Any] = {"augmentation.folds": 1}
 """Table 4: 1-fold augmentation."""
 
 
-def three_phase(minimum: float, decay: float = 0.1, period: int = 500) -> dict[str, Any]:
-    """A keep rate that falls by `decay` (gamma) every `period` (T, epochs) until it is `minimum` (p_min), as changes.
+def lengths(
+    minimum: float, decay: float, period: int, warmup: int = MISC_CHANGES["phases"]["warmup"]
+) -> dict[str, Any]:
+    """T, S and N, as changes, for a keep rate that falls by `decay` (gamma) every `period` (T) to `minimum` (p_min).
 
-    W is one period. S and N follow from the three, as a lower minimum makes the training longer (Sec. 4.3): with S
-    fixed, whatever lies below what is reached by then would be the same run (notes). S = W + T ceil((1 - p_min) /
-    gamma), and the final phase has 1000 epochs. Raises ValueError where `minimum` or `decay` is outside (0, 1).
+    S = W + T ceil((1 - p_min) / gamma) and N = S + 1000, as a lower minimum "makes the training longer" (Sec. 4.3, Fig.
+    4 (a)): with S fixed, whatever lies below what is reached by then would be the same run (notes). Where Eq. 3 would
+    begin again, N = 2 S.
+    """
+    stabilization = warmup + period * math.ceil(round((1 - minimum) / decay, 9))
+    return {
+        "phases.period": period,
+        "phases.stabilization": stabilization,
+        "epochs": min(stabilization + FINAL_EPOCHS, 2 * stabilization),
+    }
+
+
+def three_phase(minimum: float, decay: float = 0.1, period: int = 500) -> dict[str, Any]:
+    """Such a keep rate with a W of one period, as changes, with its `lengths`.
+
+    Raises ValueError where `minimum` or `decay` is outside (0, 1).
     """
     for name, value in (("minimum", minimum), ("decay", decay)):
         if not 0 < value < 1:
             raise ValueError(f"{name} = {value:g} is outside (0, 1)")
-    falls = math.ceil(round((1 - minimum) / decay, 9))
-    stabilization = period * (1 + falls)
-    return {
-        "keep_rate.minimum": minimum,
-        "keep_rate.decay": decay,
-        "phases.warmup": period,
-        "phases.period": period,
-        "phases.stabilization": stabilization,
-        "epochs": stabilization + FINAL_EPOCHS,
-    }
+    changes = {"keep_rate.minimum": minimum, "keep_rate.decay": decay, "phases.warmup": period}
+    return changes | lengths(minimum, decay, period, warmup=period)

@@ -5,12 +5,8 @@ from collections.abc import Sequence
 from crossarch.search_spaces.arms import FULL, WITHOUT_DP_KD
 from crossarch.search_spaces.networks import LABELS
 from crossarch.search_spaces.overhead import overhead_study
+from crossarch.search_spaces.paper_tables import BATCH_SIZES, FOLDS
 from crossarch.trainables.config import RunConfig
-
-BATCHES = {1: 10, 10: 100, 50: 128}
-"""Images a step of CIFAR-10's distilled sets, by images a class (App. C, notes)."""
-
-FOLDS = {1: 4, 10: 2, 50: 2}
 
 
 def bench_runs(
@@ -20,15 +16,15 @@ def bench_runs(
 
     Raises ValueError for an unknown architecture or a number of images per class that the paper has not.
     """
-    runs = []
+    runs, batches = [], BATCH_SIZES["cifar10"]
     for name in architectures:
         study = overhead_study([name], width, 10)
         arm = WITHOUT_DP_KD if name == "convnet" else FULL
         for count in images_per_class:
-            if count not in BATCHES:
-                raise ValueError(f"ipc = {count} is not one of {', '.join(map(str, BATCHES))}")
+            if count not in batches:
+                raise ValueError(f"ipc = {count} is not one of {', '.join(map(str, batches))}")
             data = {"data.dataset": "cifar10", "data.images_per_class": count}
-            changes = data | {"batch_size": BATCHES[count], "augmentation.folds": FOLDS[count]}
+            changes = data | {"batch_size": batches[count], "augmentation.folds": FOLDS[count]}
             teacher = {f"kd.teacher.{key}": value for key, value in changes.items()} if name != "convnet" else {}
             config = study.config(arm, (LABELS[name],), 0).replace(changes | teacher)
             runs.append((LABELS[name], arm.label, config))

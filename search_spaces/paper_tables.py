@@ -13,11 +13,9 @@ from crossarch.search_spaces.profiles import PAPER
 from crossarch.search_spaces.published import Published, published
 from crossarch.search_spaces.study import Axis, Smoke, Study
 from crossarch.trainables.config import from_dict
+from crossarch.trainables.distillers.config import LABEL_TEMPERATURES
 
 DISTILLERS = {"frepo": "FRePo", "mtt": "MTT"}
-
-LABEL_TEMPERATURES = {"cifar10": 0.3, "cifar100": 0.04, "tiny_imagenet": 0.02}
-"""App. C, Training: t, by which FRePo's learned labels are divided."""
 
 BATCH_SIZES = {
     "cifar10": {1: 10, 10: 100, 50: 128},

@@ -3,18 +3,19 @@
 import dataclasses
 
 from crossarch.search_spaces.arm import Arm
-from crossarch.search_spaces.arms import TABLE_1
+from crossarch.search_spaces.arms import BASELINE_CHANGES, TABLE_1
 from crossarch.search_spaces.claims import Claim, Place
 from crossarch.search_spaces.distillations import distillation
-from crossarch.search_spaces.study import Axis, Smoke, Study
+from crossarch.search_spaces.paper_tables import networks_axis
+from crossarch.search_spaces.study import Smoke, Study
 from crossarch.trainables.config import from_dict
 
 BASE = from_dict(
     {
         "data": {"dataset": "digits", "images_per_class": 10},
         "model": {"architecture": "convnet", "width": 0.125},
-        "learning_rate": {"schedule": "cosine", "maximum": 5e-4},
-        "optimizer": {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 5e-4},
+        "learning_rate": BASELINE_CHANGES["learning_rate"],
+        "optimizer": BASELINE_CHANGES["optimizer"],
         # Without "flip": a mirrored digit is another sign or none.
         "augmentation": {"folds": 2, "pool": ["color", "crop", "cutout", "scale", "rotate"]},
         "epochs": 1000,
@@ -93,16 +94,7 @@ QUICKSTART = Study(
     reference="Sec. 4.1, in miniature: FRePo's set of digits, narrow networks, 1/10 of the epochs",
     base=BASE.replace(DISTILLED),
     arms=tuple(ARMS.values()),
-    axes=(
-        Axis(
-            name="architecture",
-            choices={
-                "ConvNet": {"model.architecture": "convnet"},
-                "ResNet18": {"model.architecture": "resnet18"},
-                "VGG11": {"model.architecture": "vgg11"},
-            },
-        ),
-    ),
+    axes=(networks_axis(("ConvNet", "ResNet18", "VGG11")),),
     columns="architecture",
     teacher="ConvNet",
     seeds=(0, 1, 2),

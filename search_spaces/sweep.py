@@ -1,35 +1,14 @@
 """A study of one recipe at many points of a space: its arms are the points."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from crossarch.search_spaces.arm import Arm
-from crossarch.search_spaces.arms import KD_CHANGES, MISC_CHANGES
+from crossarch.search_spaces.arms import KD_CHANGES, lengths
 from crossarch.search_spaces.space import Point, Space, checked
 from crossarch.search_spaces.study import Study
-
-WARMUP: int = MISC_CHANGES["phases"]["warmup"]
-"""W, in epochs of the paper's budget."""
-TAIL: int = MISC_CHANGES["epochs"] - MISC_CHANGES["phases"]["stabilization"]
-"""N - S, epochs at the final keep rate."""
-
-
-def lengths(minimum: float, decay: float, period: int) -> dict[str, Any]:
-    """S and N for a keep rate that falls by `decay` every `period` epochs to `minimum`, at the paper's budget.
-
-    S = W + T ceil((1 - p_min) / gamma) and N = S + 1000: a smaller minimum "makes the training longer" (Fig. 4 (a)),
-    while with S fixed other minima would be the same run (notes). Where Eq. 3 would begin again, N = 2 S.
-    """
-    steps = math.ceil(round((1 - minimum) / decay, 9))
-    stabilization = WARMUP + period * steps
-    return {
-        "phases.period": period,
-        "phases.stabilization": stabilization,
-        "epochs": min(stabilization + TAIL, 2 * stabilization),
-    }
 
 
 def changes_at(space: Space, point: Point) -> dict[str, Any]:

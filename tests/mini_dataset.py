@@ -17,7 +17,7 @@ FACTS = Dataset(
     digest="md5:0123456789abcdef0123456789abcdef",
     source="made up",
     whitenings=tuple(WHITENINGS),
-    archive=Archive(url="https://example.org/mini.tar.gz", file="mini.tar.gz", md5="", folder="mini"),
+    archive=Archive(url="https://example.org/mini.tar.gz", md5="", folder="mini"),
 )
 
 

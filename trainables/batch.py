@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +21,7 @@ import torch
 
 from crossarch.trainables.config import RunConfig, from_dict
 from crossarch.trainables.environment import describe
-from crossarch.trainables.files import write_atomically
+from crossarch.trainables.files import write_json
 from crossarch.trainables.identity import METHOD_VERSION, run_id
 from crossarch.trainables.result import RunResult
 from crossarch.trainables.run import Workplace, blocked, execute, failure, now
@@ -143,17 +143,12 @@ class Batch:
 
     def record(self, result: RunResult) -> None:
         """Writes a run's result, atomically, and removes its checkpoints unless it is to be tried again."""
-        text = json.dumps({**result.to_dict(), "method_version": METHOD_VERSION}, indent=1)
-        write_atomically(self._path(result.run_id), lambda path: _write(path, text))
+        write_json(self._path(result.run_id), {**result.to_dict(), "method_version": METHOD_VERSION})
         if result.is_result:
             self.workplace.checkpoints(result.config).clear()
 
     def _path(self, name: str) -> Path:
         return self.workplace.root / "results" / f"{name}.json"
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def summary(result: RunResult) -> str:
@@ -185,7 +180,7 @@ def seconds(text: str) -> float:
     return value
 
 
-def parse(arguments: Iterable[str] | None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = Parser(prog="python -m crossarch.trainables.batch", description="Trains a list of runs, without Ray.")
     parser.add_argument("runs", type=Path, help="JSON file: a list of run configurations")
@@ -194,7 +189,7 @@ def parse(arguments: Iterable[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     parser.add_argument("--checkpoint-seconds", type=seconds, default=30.0, help="between checkpoints; default: 30")
     parser.add_argument("--keep-weights", action="store_true", help="of every run, as figure8 needs them")
-    return parser.parse_args(None if arguments is None else list(arguments))
+    return parser.parse_args(arguments)
 
 
 def find_device(name: str | None) -> str:
@@ -214,7 +209,7 @@ def check_writable(folder: Path) -> None:
         raise ValueError(f"--out: {folder} cannot be written: {error.strerror}") from error
 
 
-def main(arguments: Iterable[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     options = parse(arguments)
     torch.set_num_threads(1)  # as a trial has, so that a run ends in the same bits wherever it is trained

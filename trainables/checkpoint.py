@@ -44,6 +44,11 @@ class Progress:
         """Spent on the device so far, summed over resumptions."""
         return time.perf_counter() - self.begun
 
+    def keep_best(self, accuracy: float) -> None:
+        """Keeps the weights as they are now where `accuracy`, on the whole test set, is better than all before."""
+        if self.best_accuracy is None or accuracy > self.best_accuracy:
+            self.best_accuracy, self.best_weights = accuracy, copy_weights(self.model)
+
 
 class Checkpoints:
     """The checkpoints of one run or distillation, in a folder of its own, at most one every `every_seconds`.

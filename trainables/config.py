@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.data.catalog import DATASETS, check_choice
 from crossarch.trainables.parts import (
     TORCHVISION,
     AugmentationConfig,
@@ -123,15 +123,8 @@ class RunConfig(Settings):
         if facts.resolution >> blocks == 0:
             side = facts.resolution
             raise ValueError(f"model.channels: {blocks} blocks are too many for images of {side} x {side} pixels")
-        if self.data.whitening not in facts.whitenings:
-            known = ", ".join(facts.whitenings)
-            raise ValueError(f"data.whitening = {self.data.whitening!r} is none of {self.data.dataset}: {known}")
-        available = facts.images_per_class
-        if self.data.distilled is None and self.data.images_per_class > available:
-            raise ValueError(
-                f"data.images_per_class = {self.data.images_per_class} is more than the {available} "
-                f"that every class of {self.data.dataset} has for training"
-            )
+        real = self.data.images_per_class if self.data.distilled is None else None
+        check_choice(self.data.dataset, self.data.whitening, real, "data.")
 
     def _check_teacher(self) -> None:
         if self.kd is None:

@@ -16,7 +16,7 @@ def describe(device: str) -> Mapping[str, str]:
     """The environment by the names of KEYS; what is not there is an empty string. `device` is torch's name."""
     import torch  # slow: whoever only wants to know KEYS need not wait for it
 
-    facts = {
+    return {
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
         "cpu": _cpu_model(),
         "cores": str(os.cpu_count() or ""),
@@ -24,12 +24,9 @@ def describe(device: str) -> Mapping[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda or "" if device.startswith("cuda") else "",
-        "torchvision": _version("torchvision"),
-        "lion-pytorch": _version("lion-pytorch"),
-        "ray": _version("ray"),
+        **{name: _version(name) for name in ("torchvision", "lion-pytorch", "ray")},
         "commit": commit(),
     }
-    return {key: facts[key] for key in KEYS}
 
 
 def _version(distribution: str) -> str:

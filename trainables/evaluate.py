@@ -1,5 +1,8 @@
 """Accuracy and loss on validation or test images."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor, nn
@@ -14,17 +17,25 @@ BATCH = 500
 def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
     """Accuracy in % and mean cross-entropy in nats on `images` (N, C, H, W), `labels` (N,), in evaluation mode.
 
-    Images go to the network's device and type batch by batch. The network is in training mode again afterwards, if
-    it was. Waits for the device.
+    Images go to the network's device and type batch by batch. Waits for the device.
     """
-    was_training = model.training
-    model.eval()
     weights = next(model.parameters())
     correct = torch.zeros((), dtype=torch.long, device=weights.device)
     loss = torch.zeros((), dtype=torch.float64, device=weights.device)
-    for batch, target in zip(images.split(BATCH), labels.to(weights.device).split(BATCH), strict=True):
-        logits = model(batch.to(weights))
-        correct += (logits.argmax(1) == target).sum()
-        loss += F.cross_entropy(logits.double(), target, reduction="sum")
-    model.train(was_training)
+    with evaluating(model):
+        for batch, target in zip(images.split(BATCH), labels.to(weights.device).split(BATCH), strict=True):
+            logits = model(batch.to(weights))
+            correct += (logits.argmax(1) == target).sum()
+            loss += F.cross_entropy(logits.double(), target, reduction="sum")
     return 100 * int(correct) / len(labels), float(loss) / len(labels)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode, and afterwards as before."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

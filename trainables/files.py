@@ -1,9 +1,11 @@
 """Files that are there whole or not at all, and where a user's cache lies."""
 
+import json
 import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 TEMPORARY_SUFFIX = ".partial"
 
@@ -13,7 +15,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossarch"
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Lets `write` make a temporary file beside `path` and moves it into place, durably.
 
     A process killed at any moment leaves the old file or the new one, and at worst a `*.partial` beside it.
@@ -39,6 +41,11 @@ def writing(content: str | bytes) -> Callable[[Path], None]:
         path.write_bytes(raw)
 
     return write
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes `document` as JSON, as `write_atomically` does."""
+    write_atomically(path, writing(json.dumps(document, indent=1) + "\n"))
 
 
 def _flush(path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor, nn
 
-from crossarch.trainables.checkpoint import Checkpoints, Progress, copy_weights
+from crossarch.trainables.checkpoint import Checkpoints, Progress
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images
@@ -31,20 +31,20 @@ REPORTS_AN_EVALUATION = 5
 """So that a run has at most 10 evaluations during training."""
 
 
-class DivergedError(ArithmeticError):
-    """The training loss is no longer a finite number. `progress` is where it was seen."""
+class EndedError(Exception):
+    """A run ended before its last epoch. `progress` is where that was."""
 
     def __init__(self, message: str, progress: Progress) -> None:
         super().__init__(message)
         self.progress = progress
 
 
-class StoppedError(Exception):
-    """The run was told to end after a report that is not its last. `progress` is where that was."""
+class DivergedError(EndedError):
+    """The loss is no longer a finite number."""
 
-    def __init__(self, message: str, progress: Progress) -> None:
-        super().__init__(message)
-        self.progress = progress
+
+class StoppedError(EndedError):
+    """The run was told to end after a report that is not its last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +169,7 @@ def is_tested(epoch: int, config: RunConfig) -> bool:
 
 def keep_best(data: Images, progress: Progress) -> None:
     """Tests on the whole test set, and keeps the weights where they are better than all before."""
-    accuracy = evaluate(progress.model, data.test, data.test_labels)[0]
-    if progress.best_accuracy is None or accuracy > progress.best_accuracy:
-        progress.best_accuracy, progress.best_weights = accuracy, copy_weights(progress.model)
+    progress.keep_best(evaluate(progress.model, data.test, data.test_labels)[0])
 
 
 def report(config: RunConfig, data: Images, progress: Progress, train_loss: float) -> Point:

@@ -1,7 +1,6 @@
 """The parts of a run's description that stand alone: data, network, schedules, optimizer, augmentation.
 
-Symbols are the paper's (Zhong & Liu, Alg. 1, Eq. 3, App. C). A setting that does not apply is None, never a neutral
-value, so that one run has one description.
+Symbols, and what None means, are as in `config`.
 """
 
 import re

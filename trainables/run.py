@@ -20,7 +20,7 @@ from crossarch.trainables.engine import train
 from crossarch.trainables.environment import describe
 from crossarch.trainables.evaluate import evaluate
 from crossarch.trainables.identity import run_id, weights_file
-from crossarch.trainables.loop import DivergedError, StoppedError
+from crossarch.trainables.loop import DivergedError, EndedError
 from crossarch.trainables.models.registry import build, parameter_count
 from crossarch.trainables.parts import DataConfig
 from crossarch.trainables.result import Outcome, Point, RunResult
@@ -103,7 +103,7 @@ def execute(
         validation, _ = evaluate(progress.model, data.validation, data.validation_labels)
         if keep_weights:
             digest = save_for_students(config, progress, workplace)
-    except (DivergedError, StoppedError) as ended:
+    except EndedError as ended:
         progress, error = ended.progress, str(ended)
         outcome = "diverged" if isinstance(ended, DivergedError) else "stopped"
     workplace.checkpoints(config).leave()
@@ -136,8 +136,8 @@ def final_test(config: RunConfig, progress: Progress, data: Images) -> tuple[flo
     accuracy, loss = evaluate(progress.model, data.test, data.test_labels)
     if not math.isfinite(loss):
         raise DivergedError(f"the test loss is {loss} after the last epoch", progress)
-    if config.test_evaluations > 1 and (progress.best_accuracy is None or accuracy > progress.best_accuracy):
-        progress.best_accuracy, progress.best_weights = accuracy, copy_weights(progress.model)
+    if config.test_evaluations > 1:
+        progress.keep_best(accuracy)
     return accuracy, loss
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-import math
+import sys
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING
@@ -69,20 +69,13 @@ def check_value(field: dataclasses.Field[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{field.name} = {value!r} is not a number in {allowed_range(rules)}")
     in_range = (
-        _is_finite(value)
+        abs(value) <= sys.float_info.max  # a whole number may be more than any float
         and (rules["low"] is None or value >= rules["low"])
         and (rules["high"] is None or value <= rules["high"])
         and (rules["above"] is None or value > rules["above"])
     )
     if not in_range:
         raise ValueError(f"{field.name} = {value!r} is outside {allowed_range(rules)}")
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number that no float holds
-        return False
 
 
 def check_kind(field: dataclasses.Field[Any], value: Any) -> None:

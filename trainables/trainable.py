@@ -63,6 +63,17 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
 
 
+def workplace_of(spec: Mapping[str, Any], origin: Files | None) -> Workplace:
+    """Where a trial of `spec` works."""
+    return Workplace(
+        root=Path(spec["root"]),
+        checkpoint_seconds=spec["checkpoint_seconds"],
+        data_root=Path(spec["data_root"]) if spec["data_root"] else None,
+        origin=origin,
+        stops=spec.get("stops"),
+    )
+
+
 def trainable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
     """A Tune function trainable: trains the cohort `runs` of `spec`, one after another, and reports on each.
 
@@ -77,13 +88,7 @@ def trainable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
     another matter: its run is given to another, and goes on from its last checkpoint.
     """
     torch.set_num_threads(1)
-    workplace = Workplace(
-        root=Path(spec["root"]),
-        checkpoint_seconds=spec["checkpoint_seconds"],
-        data_root=Path(spec["data_root"]) if spec["data_root"] else None,
-        origin=origin,
-        stops=spec.get("stops"),
-    )
+    workplace = workplace_of(spec, origin)
     device = claim_device(spec["gpu_share"])
     for run in spec["runs"]:
         told = _train(run, workplace, device, shared=spec["gpu_share"] < 1)
@@ -128,12 +133,7 @@ def distillable(spec: Mapping[str, Any], origin: Files | None = None) -> None:
     `gpu_share`. After a worker's death it goes on from its last checkpoint, as a run does.
     """
     torch.set_num_threads(1)
-    workplace = Workplace(
-        root=Path(spec["root"]),
-        checkpoint_seconds=spec["checkpoint_seconds"],
-        data_root=Path(spec["data_root"]) if spec["data_root"] else None,
-        origin=origin,
-    )
+    workplace = workplace_of(spec, origin)
     try:
         manifest = distillation.execute(
             distill_from_dict(spec["config"]),

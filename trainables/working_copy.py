@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -65,24 +64,26 @@ class WorkingCopy:
 
     def pull(self, name: str) -> None:
         """Makes the file, or all below a name that ends in `/`, what the origin has. Raises OSError."""
-        if self.origin is None:
+        origin = self.origin
+        if origin is None:
             return
-        there = self.origin.stamps(name)
+        there = origin.stamps(name)
         here = {self.name(path): _stamp(path) for path in self._paths(name)}
         for lost in here.keys() - there.keys():
             if here[lost]:
                 (self.root / lost).unlink(missing_ok=True)
         stale = [each for each, stamp in there.items() if each not in here or here[each] not in (None, stamp)]
         with ThreadPoolExecutor(_TRANSFERS) as transfers:
-            list(transfers.map(lambda each: self._fetch(each, there[each]), stale))
+            list(transfers.map(lambda each: self._fetch(origin, each, there[each]), stale))
 
     def push(self, name: str) -> None:
         """Sends the file, or all below a name that ends in `/`, where it has been written here. Raises OSError."""
-        if self.origin is None:
+        origin = self.origin
+        if origin is None:
             return
         changed = [path for path in self._paths(name) if _stamp(path) is None]
         with ThreadPoolExecutor(_TRANSFERS) as transfers:
-            list(transfers.map(self._send, changed))
+            list(transfers.map(lambda path: self._send(origin, path), changed))
 
     def write(self, name: str, write: Callable[[Path], None]) -> None:
         """`write_atomically`, and to the origin first: what is here is there. Raises OSError where either refuses."""
@@ -91,7 +92,7 @@ class WorkingCopy:
             write(temporary)
             if self.origin is not None:
                 self.origin.send(temporary, name)
-                _mark(temporary, self._kept(temporary, name))
+                _mark(temporary, _kept(self.origin, temporary, name))
 
         write_atomically(self.root / name, both)
 
@@ -120,31 +121,30 @@ class WorkingCopy:
         paths = (self.root / name).rglob("*") if name.endswith("/") else (self.root / name,)
         return [path for path in paths if path.is_file() and not path.name.startswith(".")]
 
-    def _fetch(self, name: str, stamp: Stamp) -> None:
+    def _fetch(self, origin: Files, name: str, stamp: Stamp) -> None:
+        def write(temporary: Path) -> None:
+            origin.fetch(name, temporary)
+            _mark(temporary, stamp)
+
         try:
-            write_atomically(self.root / name, partial(self._write, name=name, stamp=stamp))
+            write_atomically(self.root / name, write)
         except FileNotFoundError:  # removed since it was listed
             (self.root / name).unlink(missing_ok=True)
 
-    def _write(self, temporary: Path, name: str, stamp: Stamp) -> None:
-        if self.origin is not None:
-            self.origin.fetch(name, temporary)
-            _mark(temporary, stamp)
+    def _send(self, origin: Files, path: Path) -> None:
+        name, before = self.name(path), path.stat().st_mtime_ns
+        origin.send(path, name)
+        stamp = _kept(origin, path, name)
+        if path.stat().st_mtime_ns == before:
+            _mark(path, stamp)
 
-    def _send(self, path: Path) -> None:
-        if self.origin is not None:
-            name, before = self.name(path), path.stat().st_mtime_ns
-            self.origin.send(path, name)
-            stamp = self._kept(path, name)
-            if path.stat().st_mtime_ns == before:
-                _mark(path, stamp)
 
-    def _kept(self, path: Path, name: str) -> Stamp:
-        """The origin's stamp of what has just been sent. Raises StorageUnreachableError where it is not all there."""
-        stamp = self.origin.stamps(name).get(name) if self.origin is not None else None
-        if stamp is None or stamp.size != path.stat().st_size:
-            raise StorageUnreachableError(f"{name} was sent to the storage, which does not have it whole")
-        return stamp
+def _kept(origin: Files, path: Path, name: str) -> Stamp:
+    """The origin's stamp of what has just been sent. Raises StorageUnreachableError where it is not all there."""
+    stamp = origin.stamps(name).get(name)
+    if stamp is None or stamp.size != path.stat().st_size:
+        raise StorageUnreachableError(f"{name} was sent to the storage, which does not have it whole")
+    return stamp
 
 
 def _mark(path: Path, stamp: Stamp) -> None:

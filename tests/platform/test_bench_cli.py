@@ -5,7 +5,7 @@ import json
 import pytest
 
 from crossarch.trainables.analysis import bench
-from crossarch.trainables.analysis.overhead import FEWEST_REPEATS
+from crossarch.trainables.analysis.overhead import FEWEST_REPEATS, read_runs
 
 
 @pytest.mark.filterwarnings("ignore:Memory block of unknown size")
@@ -39,7 +39,7 @@ def test_export_writes_the_runs_for_a_bare_machine_and_times_none(crossarch, mon
 
     assert answer.status == 0
     assert [each["config"]["data"]["images_per_class"] for each in json.loads(runs.read_text())].count(10) == 2
-    assert len(bench.read_runs(runs)) == 4
+    assert len(read_runs(runs)) == 4
 
 
 @pytest.mark.parametrize(

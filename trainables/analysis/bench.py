@@ -8,56 +8,28 @@
 import dataclasses
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from crossarch.trainables.analysis.field import field_epoch, field_step
-from crossarch.trainables.analysis.overhead import FEWEST_REPEATS, Timed, costly_epoch, read_runs, write
+from crossarch.trainables.analysis.overhead import FEWEST_REPEATS, Timed, make_work, time_runs
 from crossarch.trainables.analysis.roofline import Rates, measure_rates, roofline_seconds
-from crossarch.trainables.analysis.turns import in_turns, ratios, synchronize
-from crossarch.trainables.batch import Parser, find_device
-from crossarch.trainables.checkpoint import Progress
+from crossarch.trainables.analysis.turns import in_turns, one_thread, ratios, synchronize
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.cpu.memory import keep_memory, return_memory
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.engine import AHEAD, autocast, drawn_steps, prepared_steps, speed_up, take
 from crossarch.trainables.environment import describe
-from crossarch.trainables.loop import Work, reference, step
-from crossarch.trainables.methods.drop_path import set_keep_rate
-from crossarch.trainables.methods.keep_rate import keep_rate
-from crossarch.trainables.methods.learning_rate import learning_rate
-from crossarch.trainables.methods.optimizer import make_optimizer, set_learning_rate
-from crossarch.trainables.models.registry import build
+from crossarch.trainables.loop import reference, step
 from crossarch.trainables.run import now
 
 FIELD = ("field, 4", "field, 0")
 LOOPS = (*FIELD, "reference", "fast", "fast_bfloat16")
 """What takes turns: the field's loop with 4 workers and with 0, and the engines."""
-
-
-def make_work(config: RunConfig, device: str) -> Work:
-    """The run on random images, as many as it has, in the epoch of its lowest keep rate."""
-    torch.manual_seed(config.seed)
-    facts = DATASETS[config.data.dataset]
-    count = config.data.images_per_class * facts.classes
-    images = torch.randn(count, facts.channels, facts.resolution, facts.resolution, device=device)
-    images = images.to(getattr(torch, config.precision))
-    model = build(config.model, facts, config.keep_rate).to(images)
-    teacher = None
-    if config.kd is not None:
-        recipe = config.kd.teacher
-        teacher = build(recipe.model, facts, recipe.keep_rate).to(images).eval()
-    progress = Progress(model=model, optimizer=make_optimizer(model, config.optimizer), epoch=costly_epoch(config))
-    set_keep_rate(model, keep_rate(progress.epoch, config.keep_rate, config.phases))
-    set_learning_rate(progress.optimizer, learning_rate(progress.epoch, config))
-    labels = torch.arange(count, device=device) % facts.classes
-    return Work(config=config, progress=progress, images=images, labels=labels, teacher=teacher)
 
 
 class Bench:
@@ -143,21 +115,15 @@ def turn_epochs(config: RunConfig) -> int:
     return -(-AHEAD // (config.data.images_per_class * DATASETS[config.data.dataset].classes))
 
 
+@one_thread()
 def measure_run(run: Timed, *, epochs: int, repeats: int, device: str, loops: Sequence[str]) -> list[dict[str, Any]]:
     """One run by every loop: steps a second, ratios to the field's loops, share of the roofline, memory."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        rates = measure_rates(torch.device(device))
-        benches = {loop: Bench(run.config, loop, device) for loop in loops}
-        seconds = dict(
-            zip(loops, in_turns(list(benches.values()), steps=epochs, repeats=repeats, untimed=0), strict=True)
-        )
-        batches = -(-len(benches[loops[0]].work.images) // run.config.batch_size)
-        best = roofline(run.config, rates, device)
-        return [row(run, bench, seconds, batches, best, rates) for bench in benches.values()]
-    finally:
-        torch.set_num_threads(threads)
+    rates = measure_rates(torch.device(device))
+    benches = [Bench(run.config, loop, device) for loop in loops]
+    seconds = dict(zip(loops, in_turns(benches, steps=epochs, repeats=repeats, untimed=0), strict=True))
+    batches = -(-len(benches[0].work.images) // run.config.batch_size)
+    best = roofline(run.config, rates, device)
+    return [row(run, bench, seconds, batches, best, rates) for bench in benches]
 
 
 def row(
@@ -188,9 +154,8 @@ def row(
 
 def roofline(config: RunConfig, rates: Rates, device: str) -> float:
     """Seconds of one of the reference loop's steps on the roofline."""
-    work = make_work(config, device)
-    images, labels = work.images[: config.batch_size], work.labels[: config.batch_size]
-    return roofline_seconds(lambda: step(config, work.progress, images, labels, work.teacher), rates)
+    work = make_work(config, device, config.batch_size)
+    return roofline_seconds(lambda: step(config, work.progress, work.images, work.labels, work.teacher), rates)
 
 
 def peak_bytes(bench: Bench) -> int:
@@ -249,24 +214,9 @@ def _gain(each: Mapping[str, Any], other: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    parser = Parser(prog="python -m crossarch.trainables.analysis.bench", description="Times engines, without Ray.")
-    parser.add_argument("runs", type=Path, help="JSON file: what `crossarch bench --export` writes")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    parser.add_argument("--epochs", type=int, help="timed epochs of a turn; default: as far as engines look ahead")
-    parser.add_argument("--repeats", type=int, default=15, help="turns; default: 15")
-    options = parser.parse_args(arguments)
-    try:
-        device = find_device(options.device)
-        document = measure(read_runs(options.runs), epochs=options.epochs, repeats=options.repeats, device=device)
-    except ValueError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    if options.out:
-        write(document, options.out)
-    for line in (HEADINGS, *table(document)):
-        sys.stdout.write("\t".join(line) + "\n")
-    return 1 if diverged(document) else 0
+    epochs = ("epochs", None, "timed epochs of a turn; default: as far as engines look ahead")
+    document = time_runs(arguments, "bench", "Times engines, without Ray.", epochs, 15, measure, HEADINGS, table)
+    return 2 if document is None else 1 if diverged(document) else 0
 
 
 if __name__ == "__main__":

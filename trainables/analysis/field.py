@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from crossarch.trainables.loop import Work, objective
-from crossarch.trainables.methods.augmentation import OPERATIONS, ROTATION_DEGREES, SCALE
+from crossarch.trainables.methods.augmentation import POOL, ROTATION_DEGREES, SCALE, chosen
 
 
 def field_epoch(work: Work, workers: int) -> float:
@@ -47,9 +47,8 @@ def field_step(work: Work, images: Tensor, labels: Tensor) -> float:
 
 def field_augment(images: Tensor, folds: int, pool: tuple[str, ...]) -> Tensor:
     """`augment`, with the grids of scale and rotate made sample by sample."""
-    for choice in torch.randperm(len(pool))[:folds].tolist():
-        name = pool[choice]
-        images = {"scale": field_scale, "rotate": field_rotate}.get(name, OPERATIONS[name])(images)
+    for name in chosen(folds, pool):
+        images = {"scale": field_scale, "rotate": field_rotate}.get(name, POOL[name])(images)
     return images
 
 

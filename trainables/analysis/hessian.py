@@ -6,7 +6,6 @@ dropped paths, distillation or weight decay.
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,8 @@ import torch.nn.functional as F  # noqa: N812, the field's name for it
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
+
+from crossarch.trainables.evaluate import evaluating
 
 BATCH = 100
 """Images that are differentiated at once: memory grows with them, results do not."""
@@ -159,14 +160,3 @@ def reset(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 def flat(tensors: Sequence[Tensor]) -> Tensor:
     """All elements in one row."""
     return torch.cat([each.reshape(-1) for each in tensors])
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode, and afterwards as before."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

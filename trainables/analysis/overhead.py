@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from crossarch.trainables.analysis.turns import in_turns, median_interval, quartiles, synchronize
+from crossarch.trainables.analysis.turns import in_turns, median_interval, one_thread, quartiles, synchronize
 from crossarch.trainables.batch import Parser, find_device
 from crossarch.trainables.checkpoint import Progress
 from crossarch.trainables.config import RunConfig, from_dict
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.environment import describe
-from crossarch.trainables.files import write_atomically
-from crossarch.trainables.loop import step
+from crossarch.trainables.files import write_json
+from crossarch.trainables.loop import Work, step
 from crossarch.trainables.methods.drop_path import set_keep_rate
 from crossarch.trainables.methods.keep_rate import keep_rate
 from crossarch.trainables.methods.learning_rate import learning_rate
@@ -78,33 +77,37 @@ class Bench:
     """One run, ready to take steps on random images in the epoch of its lowest keep rate."""
 
     def __init__(self, config: RunConfig, device: str) -> None:
-        torch.manual_seed(config.seed)
-        facts = DATASETS[config.data.dataset]
-        dtype = getattr(torch, config.precision)
-        shape = (config.batch_size, facts.channels, facts.resolution, facts.resolution)
-        self.config = config
-        self.images: Tensor = torch.randn(shape, dtype=dtype, device=device)
-        self.labels: Tensor = torch.randint(facts.classes, (config.batch_size,), device=device)
-        model = build(config.model, facts, config.keep_rate).to(self.images)
-        self.teacher: nn.Module | None = None
-        if config.kd is not None:
-            recipe = config.kd.teacher
-            self.teacher = build(recipe.model, facts, recipe.keep_rate).to(self.images).eval()
-        self.progress = Progress(model=model, optimizer=make_optimizer(model, config.optimizer))
-        self.epoch = costly_epoch(config)
-        self.keep_rate = keep_rate(self.epoch, config.keep_rate, config.phases)
-        set_keep_rate(model, self.keep_rate)
+        self.work = make_work(config, device, config.batch_size)
 
     def seconds(self, steps: int) -> float:
         """Seconds a step, over `steps` of the training loop's own steps."""
-        device = self.images.device
-        synchronize(device)
+        work, config, progress = self.work, self.work.config, self.work.progress
+        synchronize(work.images.device)
         begun = time.perf_counter()
         for _ in range(steps):
-            set_learning_rate(self.progress.optimizer, learning_rate(self.epoch, self.config))
-            step(self.config, self.progress, self.images, self.labels, self.teacher)
-        synchronize(device)
+            set_learning_rate(progress.optimizer, learning_rate(progress.epoch, config))
+            step(config, progress, work.images, work.labels, work.teacher)
+        synchronize(work.images.device)
         return (time.perf_counter() - begun) / steps
+
+
+def make_work(config: RunConfig, device: str, count: int | None = None) -> Work:
+    """The run on `count` random images, or as many as it has, in the epoch of its lowest keep rate."""
+    torch.manual_seed(config.seed)
+    facts = DATASETS[config.data.dataset]
+    count = count or config.data.images_per_class * facts.classes
+    images = torch.randn(count, facts.channels, facts.resolution, facts.resolution, device=device)
+    images = images.to(getattr(torch, config.precision))
+    model = build(config.model, facts, config.keep_rate).to(images)
+    teacher = None
+    if config.kd is not None:
+        recipe = config.kd.teacher
+        teacher = build(recipe.model, facts, recipe.keep_rate).to(images).eval()
+    progress = Progress(model=model, optimizer=make_optimizer(model, config.optimizer), epoch=costly_epoch(config))
+    set_keep_rate(model, keep_rate(progress.epoch, config.keep_rate, config.phases))
+    set_learning_rate(progress.optimizer, learning_rate(progress.epoch, config))
+    labels = torch.arange(count, device=device) % facts.classes
+    return Work(config=config, progress=progress, images=images, labels=labels, teacher=teacher)
 
 
 def costly_epoch(config: RunConfig) -> int:
@@ -115,17 +118,13 @@ def costly_epoch(config: RunConfig) -> int:
     )
 
 
+@one_thread()
 def take_turns(configs: Sequence[RunConfig], *, steps: int, repeats: int, device: str = "cpu") -> list[list[float]]:
     """Seconds a step of each run in each of `repeats` turns, each of one untimed and `steps` timed steps, in turns."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        benches = [Bench(config, device) for config in configs]
-        for bench in benches:
-            bench.seconds(WARMUP_STEPS)
-        return in_turns(benches, steps=steps, repeats=repeats)
-    finally:
-        torch.set_num_threads(threads)
+    benches = [Bench(config, device) for config in configs]
+    for bench in benches:
+        bench.seconds(WARMUP_STEPS)
+    return in_turns(benches, steps=steps, repeats=repeats)
 
 
 def measure(
@@ -209,15 +208,6 @@ def table(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def write(document: Mapping[str, Any], path: Path) -> None:
-    """Writes the document as JSON."""
-
-    def dump(file: Path) -> None:
-        file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-
-    write_atomically(path, dump)
-
-
 def read_runs(path: Path) -> list[Timed]:
     """The runs of a file that `crossarch overhead --export` wrote. Raises ValueError, in one sentence, otherwise."""
     try:
@@ -229,27 +219,47 @@ def read_runs(path: Path) -> list[Timed]:
         raise ValueError(f"{path} is not what `crossarch overhead --export` writes: {error}") from error
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
-    parser = Parser(prog="python -m crossarch.trainables.analysis.overhead", description="Times steps, without Ray.")
-    parser.add_argument("runs", type=Path, help="JSON file: what `crossarch overhead --export` writes")
+def time_runs(
+    arguments: Sequence[str] | None,
+    name: str,
+    description: str,
+    timed: tuple[str, int | None, str],
+    repeats: int,
+    measure: Callable[..., dict[str, Any]],
+    headings: tuple[str, ...],
+    table: Callable[[Mapping[str, Any]], list[tuple[str, ...]]],
+) -> dict[str, Any] | None:
+    """Times the runs of a file that `crossarch <name> --export` writes, as a command line says, and prints the table.
+
+    `timed` is what a turn has so many of: option, default, help; `repeats` the default. None where input was refused.
+    """
+    parser = Parser(prog=f"python -m crossarch.trainables.analysis.{name}", description=description)
+    parser.add_argument("runs", type=Path, help=f"JSON file: what `crossarch {name} --export` writes")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of a turn; default: 3")
-    parser.add_argument("--repeats", type=int, default=51, help="turns; default: 51")
+    option, default, meaning = timed
+    parser.add_argument(f"--{option}", type=int, default=default, help=meaning)
+    parser.add_argument("--repeats", type=int, default=repeats, help=f"turns; default: {repeats}")
     options = parser.parse_args(arguments)
+    turns = {option: getattr(options, option), "repeats": options.repeats}
     try:
         device = find_device(options.device)
-        runs = read_runs(options.runs)
-        document = measure(runs, steps=options.steps, repeats=options.repeats, device=device)
+        document = measure(read_runs(options.runs), device=device, **turns)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return None
     if options.out:
-        write(document, options.out)
-    for row in (HEADINGS, *table(document)):
+        write_json(options.out, document)
+    for row in (headings, *table(document)):
         sys.stdout.write("\t".join(row) + "\n")
-    return 0
+    return document
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    steps = ("steps", 3, "timed steps of a turn; default: 3")
+    document = time_runs(arguments, "overhead", "Times steps, without Ray.", steps, 51, measure, HEADINGS, table)
+    return 2 if document is None else 0
 
 
 if __name__ == "__main__":

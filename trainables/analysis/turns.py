@@ -2,7 +2,8 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -18,19 +19,25 @@ class Timed(Protocol):
 def in_turns(benches: Sequence[Timed], *, steps: int, repeats: int, untimed: int = 1) -> list[list[float]]:
     """Seconds a step of each bench in each of `repeats` turns, each of `untimed` and then `steps` timed steps.
 
-    On one thread. Every turn begins with another bench.
+    Every turn begins with another bench.
     """
+    seconds: list[list[float]] = [[] for _ in benches]
+    for turn in range(repeats):
+        for place in range(len(benches)):
+            index = (turn + place) % len(benches)
+            if untimed:
+                benches[index].seconds(untimed)
+            seconds[index].append(benches[index].seconds(steps))
+    return seconds
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Lets torch use one thread for a while."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        seconds: list[list[float]] = [[] for _ in benches]
-        for turn in range(repeats):
-            for place in range(len(benches)):
-                index = (turn + place) % len(benches)
-                if untimed:
-                    benches[index].seconds(untimed)
-                seconds[index].append(benches[index].seconds(steps))
-        return seconds
+        yield
     finally:
         torch.set_num_threads(threads)
 
@@ -53,17 +60,17 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
     return lower, upper
 
 
-def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Order statistics between which the median lies with at least that confidence, whatever the distribution.
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Order statistics between which the median lies with at least 95 % confidence, whatever the distribution.
 
-    The k-th smallest and k-th largest of n values, k the greatest with P(Binomial(n, 1/2) < k) <= (1 - confidence)/2.
+    The k-th smallest and k-th largest of n values, k the greatest with P(Binomial(n, 1/2) < k) <= 2.5 %.
     Raises ValueError where there are too few values for it.
     """
     n, k, below = len(values), 0, 0.5 ** len(values)
-    while below <= (1 - confidence) / 2:
+    while below <= 0.025:
         k += 1
         below += math.comb(n, k) * 0.5**n
     if not k:
-        raise ValueError(f"{n} values are too few for a {100 * confidence:g} % interval of their median")
+        raise ValueError(f"{n} values are too few for a 95 % interval of their median")
     ordered = sorted(values)
     return ordered[k - 1], ordered[n - k]

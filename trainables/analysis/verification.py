@@ -10,14 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
-from crossarch.trainables.config import RunConfig, from_dict
-from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.data.images import Images
+from crossarch.trainables.brief import accuracy_after, brief_run
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.data.catalog import DATASETS, check_choice
 from crossarch.trainables.data.library import Library
 from crossarch.trainables.data.load import targets
 from crossarch.trainables.data.manifest import Manifest
-from crossarch.trainables.evaluate import evaluate
-from crossarch.trainables.loop import train
 
 VALIDATION_IMAGES = 3000
 IMAGES_SEEN = 30_000
@@ -66,18 +64,14 @@ class Verdict:
 
 
 def recipe(dataset: str, images_per_class: int, distiller: str) -> RunConfig:
-    """A short training of a ConvNet: AdamW, cosine, 1-fold augmentation."""
-    images = DATASETS[dataset].classes * images_per_class
-    short = from_dict(
-        {
-            "data": {"dataset": dataset, "images_per_class": images_per_class, "distilled": "probed"},
-            "model": {"architecture": "convnet"},
-            "learning_rate": {"schedule": "cosine", "maximum": 1e-3},
-            "optimizer": {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 5e-4},
-            "augmentation": {"folds": 1},
-            "epochs": max(1, min(MOST_EPOCHS, IMAGES_SEEN // images)),
-            "batch_size": min(BATCH_SIZE, images),
-        }
+    """`brief_run` of the network of NETWORKS."""
+    short = brief_run(
+        dataset,
+        images_per_class,
+        "probed",
+        images_seen=IMAGES_SEEN,
+        most_epochs=MOST_EPOCHS,
+        batch_size=BATCH_SIZE,
     )
     return short.replace(NETWORKS.get(distiller, NETWORKS[None]))
 
@@ -87,16 +81,9 @@ def probe(
 ) -> Probe:
     """Trains on the set's images (N, C, H, W) and labels, and tests on real images in `whitening`."""
     validation, classes = (part[:VALIDATION_IMAGES] for part in library.part(manifest.dataset, whitening, "validation"))
-    data = Images(
-        train=images,
-        train_labels=targets(labels, manifest, manifest.label_temperature),
-        validation=validation,
-        validation_labels=classes,
-        test=validation[:0],
-        test_labels=classes[:0],
-    )
-    progress = train(recipe(manifest.dataset, manifest.images_per_class, manifest.distiller), data, device=device)
-    accuracy, _ = evaluate(progress.model, validation, classes)
+    run = recipe(manifest.dataset, manifest.images_per_class, manifest.distiller)
+    train = images, targets(labels, manifest, manifest.label_temperature)
+    accuracy = accuracy_after(run, train, (validation, classes), device)
     return Probe(whitening=whitening, accuracy=accuracy, images=len(classes))
 
 
@@ -121,6 +108,5 @@ def verify(
 
 def candidates(dataset: str) -> tuple[str, ...]:
     """The whitenings that published sets of `dataset` may be in. Raises ValueError for an unknown one."""
-    if dataset not in DATASETS:
-        raise ValueError(f"dataset = {dataset!r} is not one of {', '.join(DATASETS)}")
+    check_choice(dataset)
     return ("channel", "zca", "frepo") if DATASETS[dataset].channels == 3 else ("channel",)

@@ -18,12 +18,15 @@ class Archive:
     """A data set as its publisher offers it."""
 
     url: str
-    file: str
-    """The file's name."""
     md5: str
     """Of the file, 32 hexadecimal digits."""
     folder: str
     """The one folder in it."""
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +85,6 @@ DATASETS = {
         whitenings=tuple(WHITENINGS),
         archive=Archive(
             url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-            file="cifar-10-python.tar.gz",
             md5="c58f30108f718f92721af3b95e74349a",
             folder="cifar-10-batches-py",
         ),
@@ -99,7 +101,6 @@ DATASETS = {
         whitenings=tuple(WHITENINGS),
         archive=Archive(
             url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-            file="cifar-100-python.tar.gz",
             md5="eb9058c3a382ffc7106e4002c42a8d85",
             folder="cifar-100-python",
         ),
@@ -115,9 +116,28 @@ DATASETS = {
         source="Le & Yang 2015, Tiny ImageNet visual recognition challenge; its 10,000 validation images test",
         archive=Archive(
             url="https://cs231n.stanford.edu/tiny-imagenet-200.zip",
-            file="tiny-imagenet-200.zip",
             md5="90528d7ca1a48142e341f4ef8d21d0de",
             folder="tiny-imagenet-200",
         ),
     ),
 }
+
+
+def check_choice(
+    dataset: str, whitening: str | None = None, images_per_class: int | None = None, where: str = ""
+) -> None:
+    """Raises ValueError for a data set that there is not, or a whitening or so many images per class as it has not.
+
+    `where` begins the names in the message; None is not checked.
+    """
+    if dataset not in DATASETS:
+        raise ValueError(f"{where}dataset = {dataset!r} is not one of {', '.join(DATASETS)}")
+    facts = DATASETS[dataset]
+    if whitening is not None and whitening not in facts.whitenings:
+        known = ", ".join(facts.whitenings)
+        raise ValueError(f"{where}whitening = {whitening!r} is none of {dataset}: {known}")
+    if images_per_class is not None and images_per_class > facts.images_per_class:
+        raise ValueError(
+            f"{where}images_per_class = {images_per_class} is more than the {facts.images_per_class} "
+            f"that every class of {dataset} has for training"
+        )

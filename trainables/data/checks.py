@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from crossarch.trainables.data.catalog import Dataset
+
 SUM_TOLERANCE = 1e-3
 """By which a row's sum may miss 1 and the row still be probabilities."""
 CENTRED_TOLERANCE = 0.01
@@ -29,21 +31,13 @@ def label_form(labels: Tensor) -> str:
     return "logits"
 
 
-def check_set(
-    images: Tensor,
-    labels: Tensor,
-    *,
-    classes: int,
-    channels: int,
-    resolution: int,
-    images_per_class: int | None = None,
-) -> int:
-    """The images per class of images (N, C, H, W) with labels (N,) or (N, classes).
+def check_set(images: Tensor, labels: Tensor, facts: Dataset, images_per_class: int | None = None) -> int:
+    """The images per class of images (N, C, H, W), with labels (N,) or (N, classes), of the data set `facts`.
 
     Raises ValueError where their shapes or number are not the data set's, a value is not finite, an image is
     constant, or hard labels are out of range, missing, or not balanced.
     """
-    shape = (channels, resolution, resolution)
+    classes, shape = facts.classes, (facts.channels, facts.resolution, facts.resolution)
     if images.ndim != 4 or tuple(images.shape[1:]) != shape:
         raise ValueError(f"images have shape {tuple(images.shape)}, but each of the data set's has {shape}")
     if len(images) == 0 or len(images) != len(labels):

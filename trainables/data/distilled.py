@@ -9,10 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from crossarch.trainables.data.manifest import Manifest, check_shapes, read_header, read_manifest, to_metadata
+from crossarch.trainables.data.manifest import Manifest, check_shapes, read_header, to_metadata
 from crossarch.trainables.files import write_atomically
-
-__all__ = ["Manifest", "check_contents", "content_digest", "read_manifest", "read_set", "write_set"]
 
 
 def content_digest(images: Tensor, labels: Tensor) -> str:
@@ -21,8 +19,10 @@ def content_digest(images: Tensor, labels: Tensor) -> str:
     Images are (N, C, H, W) in float32, labels (N,) in int64 or (N, classes) in float32; ValueError for other types.
     """
     digest = hashlib.sha256()
-    for name, tensor in (("images", images), ("labels", labels)):
-        _check_type(name, tensor)
+    soft, hard = torch.float32, torch.int64
+    for name, tensor, allowed in (("images", images, [soft]), ("labels", labels, [soft, hard])):
+        if tensor.dtype not in allowed:
+            raise ValueError(f"{name} have type {tensor.dtype}, not {' or '.join(map(str, allowed))}")
         array = tensor.detach().cpu().contiguous().numpy()
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -65,9 +65,3 @@ def check_contents(path: Path, manifest: Manifest, images: Tensor, labels: Tenso
             f"{path.name}: its contents have changed: SHA-256 is {digest}, the manifest says {manifest.sha256}"
         )
     check_shapes(tuple(images.shape), tuple(labels.shape), not labels.is_floating_point(), manifest)
-
-
-def _check_type(name: str, tensor: Tensor) -> None:
-    allowed = {"images": (torch.float32,), "labels": (torch.float32, torch.int64)}[name]
-    if tensor.dtype not in allowed:
-        raise ValueError(f"{name} have type {tensor.dtype}, not {' or '.join(map(str, allowed))}")

@@ -1,8 +1,12 @@
 """Real images as tensors: for training, validation and testing."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor
+
+Part = tuple[Tensor, Tensor]
+"""Images and their labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,3 +21,15 @@ class Images:
     validation_labels: Tensor
     test: Tensor
     test_labels: Tensor
+
+    @classmethod
+    def of(cls, train: Part, validation: Part, test: Part) -> Self:
+        """All three parts."""
+        return cls(
+            train=train[0],
+            train_labels=train[1],
+            validation=validation[0],
+            validation_labels=validation[1],
+            test=test[0],
+            test_labels=test[1],
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from crossarch.trainables.data.archives import files_digest
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.data.catalog import DATASETS, check_choice
 from crossarch.trainables.data.checks import balance_note, check_set, label_form
 from crossarch.trainables.data.distilled import content_digest
 from crossarch.trainables.data.manifest import Manifest
@@ -31,8 +31,7 @@ class Declared:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a data set or a whitening that is not known."""
-        if self.dataset not in DATASETS:
-            raise ValueError(f"dataset = {self.dataset!r} is not one of {', '.join(DATASETS)}")
+        check_choice(self.dataset)
         known = DATASETS[self.dataset].whitenings
         if self.whitening not in known:
             raise ValueError(f"whitening = {self.whitening!r} is not one of {', '.join(known)}")
@@ -53,8 +52,7 @@ def take_in(path: Path, declared: Declared, *, run: int | None = None, channel_o
     """Reads and checks what was published at `path`. Raises ValueError, in one sentence, where it is refused."""
     found = read_published(path, run=run, channel_order=channel_order)
     facts = DATASETS[declared.dataset]
-    shape = {"classes": facts.classes, "channels": facts.channels, "resolution": facts.resolution}
-    images_per_class = check_set(found.images, found.labels, **shape)
+    images_per_class = check_set(found.images, found.labels, facts)
     form = label_form(found.labels)
     if form in ("centred", "logits") and declared.label_temperature is None:
         raise ValueError(

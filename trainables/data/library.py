@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.data.catalog import DATASETS, check_choice
 from crossarch.trainables.data.download import extract, fetch
-from crossarch.trainables.data.images import Images
+from crossarch.trainables.data.images import Images, Part
 from crossarch.trainables.data.readers import Raw, archive_of, read, to_unit
 from crossarch.trainables.data.subsets import validation_split
 from crossarch.trainables.data.whitening import CHUNK, Whitening, fit, threads
@@ -29,7 +29,6 @@ DAMAGED = (ValueError, EOFError, TypeError, zipfile.BadZipFile)
 """What numpy raises for files cut short."""
 
 Found = TypeVar("Found")
-Part = tuple[Tensor, Tensor]
 Array = np.ndarray[Any, Any]
 
 
@@ -50,15 +49,7 @@ class Library:
 
     def images(self, dataset: str, whitening: str) -> Images:
         """All three parts of a data set. Raises as `part` does."""
-        train, validation, test = (self.part(dataset, whitening, part) for part in PARTS)
-        return Images(
-            train=train[0],
-            train_labels=train[1],
-            validation=validation[0],
-            validation_labels=validation[1],
-            test=test[0],
-            test_labels=test[1],
-        )
+        return Images.of(*(self.part(dataset, whitening, part) for part in PARTS))
 
     def part(self, dataset: str, whitening: str, part: str) -> Part:
         """Whitened images (N, C, H, W) and labels (N,) of `train`, `validation` or `test`; no other part is made.
@@ -90,18 +81,14 @@ class Library:
         Published distilled sets were made with such a fit, and it looks at no label. Raises as `part` does.
         """
         check_names(dataset, name)
-        if DATASETS[dataset].archive is None:
-            return _packaged_whitening(dataset, name)
         path = self._cache(dataset, name, "fit.npz")
-        pixels = DATASETS[dataset].channels * DATASETS[dataset].resolution ** 2
 
         def make() -> None:
             images = self.decoded(dataset).train
             self._tell(f"{dataset}: fitting {name}")
-            fitted = fit(name, images, functools.partial(to_unit, dataset))
-            write_fit(path, fitted)
+            write_fit(path, fit(name, images, functools.partial(to_unit, dataset)))
 
-        return once(path, lambda: read_fit(path, name, pixels), make)
+        return once(path, lambda: self.fitted(dataset, name), make)
 
     def fitted(self, dataset: str, name: str) -> Whitening | None:
         """As `whitening`, but None where that would have to be fitted on data outside the package."""
@@ -177,11 +164,7 @@ class Tenths:
 
 def check_names(dataset: str, whitening: str, part: str = PARTS[0]) -> None:
     """Raises ValueError for a data set, a whitening of it, or a part that there is not."""
-    if dataset not in DATASETS:
-        raise ValueError(f"data.dataset = {dataset!r} is not one of {', '.join(DATASETS)}")
-    if whitening not in DATASETS[dataset].whitenings:
-        allowed = ", ".join(DATASETS[dataset].whitenings)
-        raise ValueError(f"data.whitening = {whitening!r} is none of {dataset}: {allowed}")
+    check_choice(dataset, whitening, where="data.")
     if part not in PARTS:
         raise ValueError(f"part = {part!r} is not one of {', '.join(PARTS)}")
 

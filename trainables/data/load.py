@@ -8,7 +8,7 @@ from torch import Tensor
 
 from crossarch.trainables.data.contents import check_contents
 from crossarch.trainables.data.images import Images
-from crossarch.trainables.data.library import Library
+from crossarch.trainables.data.library import PARTS, Library
 from crossarch.trainables.data.manifest import Manifest
 from crossarch.trainables.data.store import Store
 from crossarch.trainables.parts import DataConfig
@@ -27,16 +27,8 @@ def load(config: DataConfig, folder: Path, raw: Path | None = None) -> Images:
         return library.images(config.dataset, config.whitening)
     manifest, images, labels = Store(folder / "distilled").read(config.distilled)
     check_contents(config, manifest)
-    validation, validation_labels = library.part(config.dataset, config.whitening, "validation")
-    test, test_labels = library.part(config.dataset, config.whitening, "test")
-    return Images(
-        train=images,
-        train_labels=targets(labels, manifest, config.label_temperature),
-        validation=validation,
-        validation_labels=validation_labels,
-        test=test,
-        test_labels=test_labels,
-    )
+    train = images, targets(labels, manifest, config.label_temperature)
+    return Images.of(train, *(library.part(config.dataset, config.whitening, part) for part in PARTS[1:]))
 
 
 def targets(labels: Tensor, manifest: Manifest, temperature: float | None) -> Tensor:

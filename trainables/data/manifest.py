@@ -82,7 +82,9 @@ class Manifest:
             raise ValueError(f"source = {self.source!r} has a path of a machine in it: give the file's name alone")
         if self.images_per_class < 1:
             raise ValueError(f"images_per_class = {self.images_per_class} is not 1 or more")
-        _check_temperature(self.label_temperature)
+        temperature = self.label_temperature
+        if temperature is not None and not 0 < temperature < math.inf:
+            raise ValueError(f"label_temperature = {temperature} is not a number above 0")
         _check_time(self.created_at)
         _check_json("facts", self.facts)
         _check_json("verified", self.verified or "{}")
@@ -130,20 +132,6 @@ def read_manifest(path: Path) -> Manifest:
     Raises ValueError where the file is no distilled set, damaged, or not of the length its header says.
     """
     return read_header(path)[0]
-
-
-def read_manifests(folder: Path) -> dict[str, Manifest]:
-    """The manifests of all sets in a folder by name, less those that are damaged, renamed, or links."""
-    found = {}
-    for path in set_files(folder):
-        name = path.name.removesuffix(SUFFIX)
-        try:
-            manifest = read_manifest(path)
-        except ValueError:
-            continue
-        if not misplaced(path) and manifest.name == name:
-            found[name] = manifest
-    return found
 
 
 def set_files(folder: Path) -> list[Path]:
@@ -233,11 +221,6 @@ def _number(kind: type, key: str, text: str) -> Any:
         return kind(text)
     except ValueError as error:
         raise ValueError(f"{key} = {text!r} is not a {'whole ' if kind is int else ''}number") from error
-
-
-def _check_temperature(temperature: float | None) -> None:
-    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"label_temperature = {temperature} is not a number above 0")
 
 
 def _check_time(text: str) -> None:

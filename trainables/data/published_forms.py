@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +49,6 @@ class Published:
     """`learning_rate` where one was published, `run` where there are several, `uint8` where 0 to 255 became 0 to 1."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Raw:
-    """What a reader found: tensors of any type, the images in the order its form has."""
-
-    images: Any
-    labels: Any
-    form: str
-    order: str
-    files: tuple[Path, ...]
-    runs: int = 1
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
 def read_published(
     path: Path, *, run: int | None = None, channel_order: str | None = None, declared_bytes: int = LIMIT
 ) -> Published:
@@ -82,20 +69,12 @@ def read_published(
     raw = _reader(file, declared_bytes)(file, run, declared_bytes)
     if raw.runs == 1 and run not in (None, 0):
         raise ValueError(f"run = {run}, but {file.name} holds one run, number 0")
-    order = channel_order or raw.order
+    order = channel_order or raw.channel_order
     images, more = _images(raw.images, file.name, order, channel_order is not None, declared_bytes)
     labels = _labels(raw.labels, raw.files[-1].name, declared_bytes)
     if len(images) != len(labels):
         raise ValueError(f"{file.name} has {len(images)} images, but {len(labels)} labels")
-    return Published(
-        images=images,
-        labels=labels,
-        form=raw.form,
-        channel_order=order,
-        files=raw.files,
-        runs=raw.runs,
-        facts=raw.facts | more,
-    )
+    return replace(raw, images=images, labels=labels, channel_order=order, facts=raw.facts | more)
 
 
 def _choose(folder: Path) -> Path:
@@ -116,7 +95,8 @@ def _choose(folder: Path) -> Path:
     raise ValueError(f"{folder.name} holds no distilled set: known are {KNOWN}")
 
 
-def _reader(file: Path, limit: int) -> Callable[[Path, int | None, int], _Raw]:
+def _reader(file: Path, limit: int) -> Callable[[Path, int | None, int], Published]:
+    """What reads a file of that form: tensors of any type, or what stands in their place, not checked yet."""
     regular_file(file, limit)
     with file.open("rb") as stream:
         head = stream.read(len(NPY_MAGIC))
@@ -129,7 +109,7 @@ def _reader(file: Path, limit: int) -> Callable[[Path, int | None, int], _Raw]:
     raise ValueError(f"{file.name} is of an unknown form (it begins with {head!r}): known are {KNOWN}")
 
 
-def _read_pt(file: Path, run: int | None, limit: int) -> _Raw:
+def _read_pt(file: Path, run: int | None, limit: int) -> Published:
     found = load_torch(file, limit)
     if isinstance(found, dict) and "data" in found:
         return _dc_dictionary(file, found["data"], run)
@@ -141,10 +121,12 @@ def _read_pt(file: Path, run: int | None, limit: int) -> _Raw:
     beside = _beside(file)
     labels = load_torch(beside, limit)
     rate, files = _learning_rate(file, limit)
-    return _Raw(images=found, labels=labels, form="pt files", order=NCHW, files=(file, *files, beside), facts=rate)
+    return Published(
+        images=found, labels=labels, form="pt files", channel_order=NCHW, files=(file, *files, beside), facts=rate
+    )
 
 
-def _dc_dictionary(file: Path, data: Any, run: int | None) -> _Raw:
+def _dc_dictionary(file: Path, data: Any, run: int | None) -> Published:
     """`data` is a list of (images, labels), one a run."""
     if not isinstance(data, list | tuple) or not data:
         raise ValueError(f"{file.name} has no list of runs under 'data'")
@@ -156,24 +138,32 @@ def _dc_dictionary(file: Path, data: Any, run: int | None) -> _Raw:
         raise ValueError(f"{file.name} has under 'data', run {chosen}, no pair of images and labels")
     facts = {"run": chosen} if len(data) > 1 else {}
     images, labels = pair
-    return _Raw(
-        images=images, labels=labels, form="dc dictionary", order=NCHW, files=(file,), runs=len(data), facts=facts
+    return Published(
+        images=images,
+        labels=labels,
+        form="dc dictionary",
+        channel_order=NCHW,
+        files=(file,),
+        runs=len(data),
+        facts=facts,
     )
 
 
-def _read_npz(file: Path, _: int | None, limit: int) -> _Raw:
+def _read_npz(file: Path, _: int | None, limit: int) -> Published:
     arrays = load_npz(file, limit)
     pairs = [pair for pair in KEYS if set(pair) <= set(arrays)]
     if len(pairs) != 1:
         keys = ", ".join(sorted(arrays))[:80] or "nothing"
         raise ValueError(f"{file.name} holds {keys}, and not either image and label or images and labels")
     images, labels = (arrays[key] for key in pairs[0])
-    return _Raw(images=images, labels=labels, form="npz", order=NHWC, files=(file,))
+    return Published(images=images, labels=labels, form="npz", channel_order=NHWC, files=(file,))
 
 
-def _read_npy(file: Path, _: int | None, limit: int) -> _Raw:
+def _read_npy(file: Path, _: int | None, limit: int) -> Published:
     images, beside = load_npy(file, limit), _beside(file)
-    return _Raw(images=images, labels=load_npy(beside, limit), form="npy files", order=NHWC, files=(file, beside))
+    return Published(
+        images=images, labels=load_npy(beside, limit), form="npy files", channel_order=NHWC, files=(file, beside)
+    )
 
 
 def _beside(file: Path) -> Path:

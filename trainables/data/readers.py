@@ -7,6 +7,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -75,36 +76,24 @@ def read_digits(root: Path) -> Raw:
     return Raw(train=images[:train], train_labels=labels[:train], test=images[train:], test_labels=labels[train:])
 
 
-def read_cifar10(root: Path) -> Raw:
-    """CIFAR-10 by torchvision from `root`/cifar-10-batches-py.
+def read_cifar(dataset: str, root: Path) -> Raw:
+    """CIFAR-10, or CIFAR-100 with its fine labels, by torchvision from the folder of its archive in `root`.
 
     torchvision reads no file whose MD5 is another. Raises ValueError where one is, FileNotFoundError where the folder
     is missing.
     """
-    from torchvision.datasets import CIFAR10
+    from torchvision import datasets
 
-    return _read_cifar("cifar10", CIFAR10, root)
-
-
-def read_cifar100(root: Path) -> Raw:
-    """CIFAR-100 with its fine labels, from `root`/cifar-100-python; otherwise as `read_cifar10`."""
-    from torchvision.datasets import CIFAR100
-
-    return _read_cifar("cifar100", CIFAR100, root)
-
-
-def _read_cifar(dataset: str, reader: Callable[..., object], root: Path) -> Raw:
     folder = root / archive_of(dataset).folder
     if not folder.is_dir():
         raise FileNotFoundError(missing(dataset, root))
     parts = []
     for train in (True, False):
         try:
-            part = reader(root, train=train, download=False)
+            part = getattr(datasets, dataset.upper())(root, train=train, download=False)
         except RuntimeError as error:
             raise ValueError(f"data.dataset = {dataset!r}: files in {folder} are missing or damaged (MD5)") from error
-        images = np.ascontiguousarray(part.data.transpose(0, 3, 1, 2))  # type: ignore[attr-defined]
-        parts += [torch.from_numpy(images), torch.tensor(part.targets)]  # type: ignore[attr-defined]
+        parts += [torch.from_numpy(np.ascontiguousarray(part.data.transpose(0, 3, 1, 2))), torch.tensor(part.targets)]
     return Raw(train=parts[0], train_labels=parts[1], test=parts[2], test_labels=parts[3])
 
 
@@ -207,7 +196,7 @@ def missing(dataset: str, root: Path) -> str:
 
 READERS: dict[str, Callable[[Path], Raw]] = {
     "digits": read_digits,
-    "cifar10": read_cifar10,
-    "cifar100": read_cifar100,
+    "cifar10": partial(read_cifar, "cifar10"),
+    "cifar100": partial(read_cifar, "cifar100"),
     "tiny_imagenet": read_tiny_imagenet,
 }

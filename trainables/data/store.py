@@ -4,7 +4,7 @@ import dataclasses
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from crossarch.trainables.data.manifest import (
     check_name,
     misplaced,
     read_manifest,
-    read_manifests,
     set_files,
 )
 from crossarch.trainables.files import TEMPORARY_SUFFIX
@@ -63,7 +62,11 @@ class Store:
 
     def manifests(self) -> dict[str, Manifest]:
         """The manifests of all sets by name, less those that `damaged` tells of by their headers."""
-        return read_manifests(self.folder)
+        found = {}
+        for name in self.names():
+            with suppress(ValueError, FileNotFoundError):
+                found[name] = self._manifest(name)
+        return found
 
     def damaged(self, *, contents: bool = True) -> dict[str, str]:
         """What is wrong with each file that is not as it was written: by name, or file name, a sentence.

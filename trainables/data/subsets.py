@@ -4,7 +4,7 @@ All functions give indices (int64) into `labels` (N,); those that look at images
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -44,11 +44,11 @@ def class_balanced_subset(labels: Tensor, images_per_class: int, seed: int) -> T
     ValueError where a class has too few images.
     """
     generator = torch.Generator().manual_seed(seed)
-    chosen = []
-    for label, members in _classes(labels):
-        _check_enough(label, members, images_per_class)
-        chosen.append(members[torch.randperm(len(members), generator=generator)[:images_per_class]])
-    return torch.cat(chosen)
+
+    def draw(members: Tensor) -> Tensor:
+        return torch.randperm(len(members), generator=generator)[:images_per_class]
+
+    return _of_each_class(labels, images_per_class, draw)
 
 
 def random_subset(images: Tensor, labels: Tensor, images_per_class: int, seed: int) -> Tensor:
@@ -62,17 +62,17 @@ def kmeans_subset(images: Tensor, labels: Tensor, images_per_class: int, seed: i
     An image nearest two centres stands for the first; the second takes its next nearest. A larger subset need not
     contain the smaller: other centres. Raises ValueError where a class has too few images.
     """
-    chosen = []
-    for label, members in _classes(labels):
-        _check_enough(label, members, images_per_class)
+
+    def represent(members: Tensor) -> list[int]:
         points = images[members].flatten(1).double()
         distances = torch.cdist(_centres(points, images_per_class, seed), points)
         nearest: list[int] = []
         for row in distances:
             row[nearest] = torch.inf
             nearest.append(int(row.argmin()))
-        chosen.append(members[nearest])
-    return torch.cat(chosen)
+        return nearest
+
+    return _of_each_class(labels, images_per_class, represent)
 
 
 def _centres(points: Tensor, count: int, seed: int) -> Tensor:
@@ -93,9 +93,8 @@ def herding_subset(images: Tensor, labels: Tensor, images_per_class: int, seed: 
     chance is in it, `seed` changes nothing, and a larger subset contains the smaller. Raises ValueError where a class
     has too few images.
     """
-    chosen = []
-    for label, members in _classes(labels):
-        _check_enough(label, members, images_per_class)
+
+    def herd(members: Tensor) -> list[int]:
         points = images[members].flatten(1).double()
         mean, total = points.mean(0), torch.zeros_like(points[0])
         squares = points.square().sum(1)
@@ -106,8 +105,9 @@ def herding_subset(images: Tensor, labels: Tensor, images_per_class: int, seed: 
             errors[picked] = torch.inf
             picked.append(int(errors.argmin()))
             total += points[picked[-1]]
-        chosen.append(members[picked])
-    return torch.cat(chosen)
+        return picked
+
+    return _of_each_class(labels, images_per_class, herd)
 
 
 SELECTIONS = {"random": random_subset, "kmeans": kmeans_subset, "herding": herding_subset}
@@ -123,6 +123,11 @@ def _classes(labels: Tensor) -> Iterator[tuple[int, Tensor]]:
         yield label, torch.nonzero(labels == label).flatten()
 
 
-def _check_enough(label: int, members: Tensor, images_per_class: int) -> None:
-    if len(members) < images_per_class:
-        raise ValueError(f"class {label} has {len(members)} images, fewer than {images_per_class}")
+def _of_each_class(labels: Tensor, images_per_class: int, choose: Callable[[Tensor], Tensor | list[int]]) -> Tensor:
+    """Indices, class by class, of the places that `choose` gives among the class' indices."""
+    chosen = []
+    for label, members in _classes(labels):
+        if len(members) < images_per_class:
+            raise ValueError(f"class {label} has {len(members)} images, fewer than {images_per_class}")
+        chosen.append(members[choose(members)])
+    return torch.cat(chosen)

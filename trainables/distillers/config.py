@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from crossarch.trainables.data.catalog import DATASETS, WHITENINGS
+from crossarch.trainables.data.catalog import DATASETS, WHITENINGS, check_choice
 from crossarch.trainables.settings import Settings, setting
 
 LABEL_TEMPERATURES = {"cifar10": 0.3, "cifar100": 0.04, "tiny_imagenet": 0.02, "digits": 0.3}
@@ -46,14 +46,7 @@ class DistillConfig(Settings):
     def __post_init__(self) -> None:
         """Raises ValueError also for a whitening or a number of images that the data set does not have."""
         super().__post_init__()
-        facts = DATASETS[self.dataset]
-        if self.whitening is not None and self.whitening not in facts.whitenings:
-            raise ValueError(f"whitening = {self.whitening!r} is none of {self.dataset}: {', '.join(facts.whitenings)}")
-        if self.images_per_class > facts.images_per_class:
-            raise ValueError(
-                f"images_per_class = {self.images_per_class} is more than the {facts.images_per_class} "
-                f"that every class of {self.dataset} has for training"
-            )
+        check_choice(self.dataset, self.whitening, self.images_per_class)
 
     def resolved(self) -> Self:
         """The same distillation with nothing left to a rule: what None stands for, written out."""

@@ -4,12 +4,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from crossarch.trainables.checkpoint import Checkpoints, capture_rng, reinstate_rng
+from crossarch.trainables.data.library import Library
 from crossarch.trainables.distillers.config import DistillConfig
 from crossarch.trainables.distillers.contract import Distiller, DistillPoint, label_entropy, make_distiller
 from crossarch.trainables.distillers.evaluation import validation_accuracy
@@ -19,13 +20,6 @@ REPORTS = 50
 
 REPORTS_AN_EVALUATION = 10
 """So that a distillation has at most 5 evaluations, the last of them at its end."""
-
-
-class Parts(Protocol):
-    """What gives the parts of a real data set: `library.Library`."""
-
-    def part(self, dataset: str, whitening: str, part: str) -> tuple[Tensor, Tensor]:
-        """Whitened images (N, C, H, W) and labels (N,) of `train` or `validation`."""
 
 
 class DistillationDivergedError(ArithmeticError):
@@ -75,7 +69,7 @@ Report = Callable[[DistillPoint, Distiller], None]
 
 def distill(
     config: DistillConfig,
-    library: Parts,
+    library: Library,
     *,
     device: torch.device | str = "cpu",
     checkpoints: Checkpoints | None = None,
@@ -122,7 +116,7 @@ def is_evaluated(step: int, steps: int) -> bool:
     return step % (math.ceil(steps / REPORTS) * REPORTS_AN_EVALUATION) == 0 or step == steps
 
 
-def report(done: Distillation, seconds: float, library: Parts, device: torch.device | str) -> DistillPoint:
+def report(done: Distillation, seconds: float, library: Library, device: torch.device | str) -> DistillPoint:
     """Adds the point of the step just done to the curve. Raises DistillationDivergedError for a loss not finite."""
     config, step = done.config, done.step
     loss = float(done.losses) / (step - done.reported)

@@ -1,14 +1,13 @@
 """How good a set is while it is being distilled: a ConvNet trained on it briefly, tested on validation images."""
 
 import torch
-from torch import Tensor
 
-from crossarch.trainables.config import RunConfig, from_dict
+from crossarch.trainables.brief import accuracy_after, brief_run
+from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.data.images import Images
+from crossarch.trainables.data.images import Part
 from crossarch.trainables.distillers.config import DistillConfig
-from crossarch.trainables.evaluate import SAMPLE, evaluate
-from crossarch.trainables.loop import train
+from crossarch.trainables.evaluate import SAMPLE
 from crossarch.trainables.parts import AUGMENTATIONS
 
 IMAGES_SEEN = 5_000
@@ -19,27 +18,24 @@ BATCH_SIZE = 50
 
 
 def recipe(config: DistillConfig, width: float) -> RunConfig:
-    """A short training of the paper's ConvNet: AdamW, cosine, 1-fold augmentation, no flips of grey images."""
-    images = DATASETS[config.dataset].classes * config.images_per_class
+    """`brief_run` of a narrower ConvNet, with no flips of grey images."""
     mirrored = DATASETS[config.dataset].channels == 3
-    return from_dict(
-        {
-            "data": {"dataset": config.dataset, "images_per_class": config.images_per_class, "distilled": "distilling"},
-            "model": {"architecture": "convnet", "width": width},
-            "learning_rate": {"schedule": "cosine", "maximum": 1e-3},
-            "optimizer": {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 5e-4},
-            "augmentation": {"folds": 1, "pool": [name for name in AUGMENTATIONS if mirrored or name != "flip"]},
-            "epochs": max(1, min(MOST_EPOCHS, IMAGES_SEEN // images)),
-            "batch_size": min(BATCH_SIZE, images),
-            "seed": config.seed,
-        }
+    run = brief_run(
+        config.dataset,
+        config.images_per_class,
+        "distilling",
+        images_seen=IMAGES_SEEN,
+        most_epochs=MOST_EPOCHS,
+        batch_size=BATCH_SIZE,
     )
+    pool = tuple(name for name in AUGMENTATIONS if mirrored or name != "flip")
+    return run.replace({"model.width": width, "augmentation.pool": pool, "seed": config.seed})
 
 
 def validation_accuracy(
     config: DistillConfig,
-    prototypes: tuple[Tensor, Tensor],
-    validation: tuple[Tensor, Tensor],
+    prototypes: Part,
+    validation: Part,
     device: torch.device | str = "cpu",
     *,
     run: RunConfig | None = None,
@@ -52,14 +48,6 @@ def validation_accuracy(
     if labels.ndim == 2:
         labels = torch.softmax(labels / (config.resolved().label_temperature or 1.0), 1).float()
     sample = validation[0][:SAMPLE], validation[1][:SAMPLE]
-    data = Images(
-        train=images.float(),
-        train_labels=labels,
-        validation=sample[0],
-        validation_labels=sample[1],
-        test=sample[0][:0],
-        test_labels=sample[1][:0],
-    )
     with torch.random.fork_rng():
-        progress = train(run or recipe(config, getattr(config, "width", 1.0)), data, device=device)
-    return evaluate(progress.model, *sample)[0]
+        run = run or recipe(config, getattr(config, "width", 1.0))
+        return accuracy_after(run, (images.float(), labels), sample, device)

@@ -35,9 +35,9 @@ def with_mirror_images(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([images, images.flip(-1)]), torch.cat([labels, labels])
 
 
-def cosine_to_floor(step: int, steps: int, floor: float = FLOOR) -> float:
-    """The learning rate over its start in `step` (from 0) of `steps`: half a cosine from 1 to `floor`."""
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * step / steps))
+def cosine_to_floor(step: int, steps: int) -> float:
+    """The learning rate over its start in `step` (from 0) of `steps`: half a cosine from 1 to FLOOR."""
+    return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def objective(

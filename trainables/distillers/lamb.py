@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+BETAS = (0.9, 0.999)
+EPS = 1e-6
+
 
 def lamb_step(
     parameter: Tensor,
@@ -16,8 +19,6 @@ def lamb_step(
     step: int,
     *,
     learning_rate: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-6,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The parameter and both moments after `step` (from 1), all of one shape.
 
@@ -25,10 +26,10 @@ def lamb_step(
     start at 0, and p - lr |p| / |u| u; the ratio is 1 where either norm is 0. As optax has it, without weight decay
     and without bounds on |p|. The norms are of the whole tensor.
     """
-    first = torch.lerp(gradient, first, betas[0])
-    second = torch.lerp(gradient.square(), second, betas[1])
-    corrected = second / (1 - betas[1] ** step)
-    update = first / (1 - betas[0] ** step) / (corrected.sqrt() + eps)
+    first = torch.lerp(gradient, first, BETAS[0])
+    second = torch.lerp(gradient.square(), second, BETAS[1])
+    corrected = second / (1 - BETAS[1] ** step)
+    update = first / (1 - BETAS[0] ** step) / (corrected.sqrt() + EPS)
     length, update_length = parameter.norm(), update.norm()
     ratio = torch.where((length > 0) & (update_length > 0), length / update_length, 1.0)
     return parameter - learning_rate * ratio * update, first, second
@@ -37,10 +38,8 @@ def lamb_step(
 class Lamb(Optimizer):
     """`lamb_step` on every parameter; its moments are part of `state_dict`."""
 
-    def __init__(
-        self, parameters: Iterable[Tensor], lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-6
-    ) -> None:
-        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
+    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
@@ -62,7 +61,5 @@ class Lamb(Optimizer):
             state["second"],
             state["step"],
             learning_rate=group["lr"],
-            betas=group["betas"],
-            eps=group["eps"],
         )
         parameter.copy_(updated)

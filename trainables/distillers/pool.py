@@ -10,16 +10,6 @@ from torch.optim import Adam
 from crossarch.trainables.distillers.kernel_ridge import squared_error
 
 
-def first_uses(size: int, stagger: int) -> tuple[int, ...]:
-    """What the networks' counters start at: 0, 10, ..., 90."""
-    return tuple(stagger * place for place in range(size))
-
-
-def is_spent(uses: int, limit: int) -> bool:
-    """Whether a network is made anew rather than trained once more: when, and only when, its counter passes `limit`."""
-    return uses > limit
-
-
 class Member:
     """One network of the pool, in evaluation mode but while it trains, with its optimizer and its counter."""
 
@@ -55,7 +45,7 @@ class Member:
 
 
 class Pool:
-    """`size` networks that `make` makes, drawn at random."""
+    """`size` networks that `make` makes, drawn at random; their counters start at 0, `stagger`, 2 `stagger` ..."""
 
     def __init__(
         self, make: Callable[[], nn.Module], size: int, stagger: int, limit: int, learning_rate: float
@@ -63,15 +53,15 @@ class Pool:
         self._make = make
         self._limit = limit
         self._learning_rate = learning_rate
-        self.members = [Member(make(), learning_rate, uses) for uses in first_uses(size, stagger)]
+        self.members = [Member(make(), learning_rate, stagger * place) for place in range(size)]
 
     def draw(self) -> int:
         """The place of a network, each as likely as any other."""
         return int(torch.randint(len(self.members), ()))
 
     def age(self, place: int, images: Tensor, labels: Tensor) -> None:
-        """After a use: trains the network at `place` one step, or makes it anew if it is spent."""
-        if is_spent(self.members[place].uses, self._limit):
+        """After a use: trains the network at `place` one step, or makes it anew if its counter is past the limit."""
+        if self.members[place].uses > self._limit:
             self.members[place] = Member(self._make(), self._learning_rate)
         else:
             self.members[place].train(images, labels)

@@ -92,15 +92,7 @@ def execute(
     checkpoints = Checkpoints(folder, workplace.checkpoint_seconds, copy)
     done = distill(config, library, device=device, checkpoints=checkpoints, on_report=heard)
     images, labels = finished(done.distiller)
-    facts = DATASETS[config.dataset]
-    check_set(
-        images,
-        labels,
-        classes=facts.classes,
-        channels=facts.channels,
-        resolution=facts.resolution,
-        images_per_class=config.images_per_class,
-    )
+    check_set(images, labels, DATASETS[config.dataset], config.images_per_class)
     manifest = describe_set(config, name, images, labels, curve=done.curve, device=device)
     copy.push(copy.name(Store(workplace.data / "distilled").add(manifest, images, labels)))
     checkpoints.clear()

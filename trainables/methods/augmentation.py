@@ -6,7 +6,7 @@ fusing would change the result for almost half of the ordered pairs.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,15 +46,19 @@ def augment(images: Tensor, folds: int, pool: Sequence[str]) -> Tensor:
 
     The choice is drawn on the CPU, so that no device is waited for; strengths are drawn on the images' device.
     """
-    for choice in torch.randperm(len(pool))[:folds].tolist():
-        images = OPERATIONS[pool[choice]](images)
+    for name in chosen(folds, pool):
+        images = POOL[name](images)
     return images
+
+
+def chosen(folds: int, pool: Sequence[str]) -> list[str]:
+    """`folds` different operations of `pool` at random, in random order."""
+    return [pool[choice] for choice in torch.randperm(len(pool))[:folds].tolist()]
 
 
 def draw(images: Tensor, folds: int, pool: Sequence[str]) -> Drawn:
     """What `augment` would do to `images`, by the same random numbers, but not done yet."""
-    names = [pool[choice] for choice in torch.randperm(len(pool))[:folds].tolist()]
-    return [(name, POOL[name].draw(images)) for name in names]
+    return [(name, POOL[name].draw(images)) for name in chosen(folds, pool)]
 
 
 def apply_to_all(batches: Sequence[Tensor], drawn: Sequence[Drawn]) -> list[Tensor]:
@@ -65,17 +69,13 @@ def apply_to_all(batches: Sequence[Tensor], drawn: Sequence[Drawn]) -> list[Tens
     batches = list(batches)
     for place in range(len(drawn[0]) if drawn else 0):
         for name in sorted({each[place][0] for each in drawn}):
-            chosen = [index for index, each in enumerate(drawn) if each[place][0] == name]
-            strengths = zip(*(drawn[index][place][1] for index in chosen), strict=True)
-            images = torch.cat([batches[index] for index in chosen])
-            results = POOL[name].apply(images, *map(_joined, strengths))
-            for index, result in zip(chosen, results.split([len(batches[i]) for i in chosen]), strict=True):
+            places = [index for index, each in enumerate(drawn) if each[place][0] == name]
+            strengths = zip(*(drawn[index][place][1] for index in places), strict=True)
+            images = torch.cat([batches[index] for index in places])
+            results = POOL[name].apply(images, *map(torch.cat, strengths))
+            for index, result in zip(places, results.split([len(batches[i]) for i in places]), strict=True):
                 batches[index] = result
     return batches
-
-
-def _joined(strengths: Iterable[Tensor]) -> Tensor:
-    return torch.cat(list(strengths))
 
 
 def uniform(images: Tensor, low: float, high: float, *shape: int) -> Tensor:
@@ -122,7 +122,7 @@ def apply_crop(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def draw_cutout(images: Tensor) -> Strengths:
-    """First row and first column of the hole, each (N,); negative where the hole begins outside."""
+    """First row and column of the hole, whose centre is in the image, each (N,); negative where it begins outside."""
     sides = ((side, round(side * CUTOUT_SHARE)) for side in images.shape[2:])
     return tuple(_integers(images, 0, side - size % 2) - size // 2 for side, size in sides)
 
@@ -177,18 +177,10 @@ def _warp(images: Tensor, linear: list[list[Tensor]]) -> Tensor:
 
 
 color = Operation(draw_color, apply_color)
-"""Brightness +-0.5, then saturation by a factor 0..2, then contrast by a factor 0.5..1.5."""
 crop = Operation(draw_crop, apply_crop)
-"""A shift by whole pixels, up to 12.5 % of the side each way; zeros come in."""
 cutout = Operation(draw_cutout, apply_cutout)
-"""Zeros in a square of half the side, its centre anywhere in the image."""
 flip = Operation(draw_flip, apply_flip)
-"""Mirrored left to right with probability 0.5."""
 scale = Operation(draw_scale, apply_scale)
-"""Each axis stretched by a factor of its own, uniform in [1/1.2, 1.2]."""
 rotate = Operation(draw_rotate, apply_rotate)
-"""Turned about the centre, uniform in +-15 degrees."""
 
 POOL = {"color": color, "crop": crop, "cutout": cutout, "flip": flip, "scale": scale, "rotate": rotate}
-
-OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {**POOL}

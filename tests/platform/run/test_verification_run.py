@@ -12,6 +12,7 @@ from digits_sets import digits_set
 from rich.console import Console
 
 from crossarch.platform.run.verification import expected_accuracy, record, sentence, verify_set
+from crossarch.trainables import brief
 from crossarch.trainables.analysis import verification
 from crossarch.trainables.analysis.verification import VALIDATION_IMAGES, Probe, Verdict, candidates, probe
 from crossarch.trainables.data.distilled import content_digest
@@ -109,8 +110,8 @@ class Trained:
 @pytest.fixture
 def trained(monkeypatch):
     found = Trained()
-    monkeypatch.setattr(verification, "train", found)
-    monkeypatch.setattr(verification, "evaluate", lambda model, images, labels: (float(len(images)), 0.0))
+    monkeypatch.setattr(brief, "train", found)
+    monkeypatch.setattr(brief, "evaluate", lambda model, images, labels: (float(len(images)), 0.0))
     return found
 
 

@@ -73,18 +73,20 @@ def test_steps_are_taken_where_most_paths_are_dropped_at_a_rate_above_0(config: 
 
 def test_a_bench_really_drops_paths_distils_and_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(STUDENT, "cpu")
-    assert {module.keep_rate for module in drops(bench.progress.model)} == {0.5}
-    assert bench.teacher is not None
-    assert not bench.teacher.training
+    assert {module.keep_rate for module in drops(bench.work.progress.model)} == {0.5}
+    assert bench.work.teacher is not None
+    assert not bench.work.teacher.training
     asked = []
-    bench.teacher.register_forward_hook(lambda *_: asked.append(1))
-    before = [parameter.clone() for parameter in bench.progress.model.parameters()]
+    bench.work.teacher.register_forward_hook(lambda *_: asked.append(1))
+    before = [parameter.clone() for parameter in bench.work.progress.model.parameters()]
     assert bench.seconds(3) > 0
-    assert (bench.progress.steps, len(asked)) == (3, 3)
-    observed = pop_observed(bench.progress.model)
+    assert (bench.work.progress.steps, len(asked)) == (3, 3)
+    observed = pop_observed(bench.work.progress.model)
     assert observed is not None
     assert 0.3 < observed < 0.7
-    assert any(not torch.equal(old, new) for old, new in zip(before, bench.progress.model.parameters(), strict=True))
+    assert any(
+        not torch.equal(old, new) for old, new in zip(before, bench.work.progress.model.parameters(), strict=True)
+    )
 
 
 def test_arms_take_turns_that_begin_with_another_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

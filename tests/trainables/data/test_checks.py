@@ -1,12 +1,15 @@
 """What labels are, and what is no set to train on."""
 
+import dataclasses
+
 import pytest
 import torch
 from distilled_sets import CLASSES, hard, images, soft
 
+from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.checks import balance_note, check_set, label_form
 
-FACTS = {"classes": CLASSES, "channels": 3, "resolution": 8}
+FACTS = dataclasses.replace(DATASETS["cifar10"], classes=CLASSES, resolution=8)
 ONE_HOT = torch.eye(CLASSES)[hard()]
 
 
@@ -37,8 +40,8 @@ def test_what_are_no_labels(labels):
 
 @pytest.mark.parametrize("labels", [hard(), ONE_HOT, soft()])
 def test_a_good_set(labels):
-    assert check_set(images(), labels, **FACTS) == 2
-    assert check_set(images(), labels, images_per_class=2, **FACTS) == 2
+    assert check_set(images(), labels, FACTS) == 2
+    assert check_set(images(), labels, FACTS, 2) == 2
 
 
 def changed(tensor, index, value):
@@ -73,17 +76,17 @@ def changed(tensor, index, value):
 )
 def test_a_bad_set(of_images, labels, message):
     with pytest.raises(ValueError, match=message) as caught:
-        check_set(of_images, labels, **FACTS)
+        check_set(of_images, labels, FACTS)
     assert "\n" not in str(caught.value)
 
 
 def test_another_number_of_images_than_stated():
     with pytest.raises(ValueError, match="the set has 8 images, not 3 for each of 4 classes"):
-        check_set(images(), hard(), images_per_class=3, **FACTS)
+        check_set(images(), hard(), FACTS, 3)
 
 
 def test_soft_labels_need_not_be_balanced_but_it_is_told():
     assert balance_note(hard(), CLASSES) == balance_note(ONE_HOT, CLASSES) == ""
     tilted = ONE_HOT[[0, 0, 0, 3, 4, 5, 6, 7]]
-    assert check_set(images(), tilted, **FACTS) == 2
+    assert check_set(images(), tilted, FACTS) == 2
     assert "class 1 is the largest entry of 1 labels, class 0 of 3" in balance_note(tilted, CLASSES)

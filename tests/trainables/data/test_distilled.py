@@ -8,7 +8,8 @@ import pytest
 import torch
 from distilled_sets import hard, images, manifest, nhwc, save_pair, soft
 
-from crossarch.trainables.data.distilled import content_digest, read_manifest, read_set, write_set
+from crossarch.trainables.data.distilled import content_digest, read_set, write_set
+from crossarch.trainables.data.manifest import read_manifest
 from crossarch.trainables.data.published_forms import read_published
 
 

@@ -104,7 +104,7 @@ def test_data_that_lie_nowhere_are_downloaded_once(
     digest = hashlib.md5(packed.read_bytes(), usedforsecurity=False).hexdigest()
     with publisher(tmp_path, monkeypatch) as server:
         url = f"http://127.0.0.1:{server.server_address[1]}/mini.tar.gz"
-        archive = Archive(url=url, file="mini.tar.gz", md5=digest, folder="mini")
+        archive = Archive(url=url, md5=digest, folder="mini")
         monkeypatch.setitem(DATASETS, "mini", dataclasses.replace(FACTS, archive=archive))
         library = Library(tmp_path / "data", tmp_path / "empty", on_progress=told.append)
         library.part("mini", "channel", "test")
@@ -120,7 +120,7 @@ def test_data_that_lie_nowhere_are_downloaded_once(
 def test_a_zip_that_lies_there_is_not_downloaded(
     tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    zipped = Archive(url="https://example.org/mini.zip", file="mini.zip", md5="", folder="mini")
+    zipped = Archive(url="https://example.org/mini.zip", md5="", folder="mini")
     monkeypatch.setitem(DATASETS, "mini", dataclasses.replace(FACTS, archive=zipped))
     monkeypatch.setitem(READERS, "mini", lambda root: content())
     (tmp_path / "given").mkdir()

@@ -11,7 +11,8 @@ import pytest
 from distilled_sets import hard, images, manifest, soft
 
 from crossarch.trainables.data.distilled import write_set
-from crossarch.trainables.data.manifest import FIELDS, from_metadata, read_manifest, read_manifests, to_metadata
+from crossarch.trainables.data.manifest import FIELDS, from_metadata, read_manifest, to_metadata
+from crossarch.trainables.data.store import Store
 
 MANIFEST = manifest(images(), soft())
 
@@ -122,7 +123,7 @@ def test_what_is_no_set(tmp_path, data):
     (tmp_path / "a.safetensors").write_bytes(data)
     with pytest.raises(ValueError, match=r"a.safetensors is no undamaged distilled set"):
         read_manifest(tmp_path / "a.safetensors")
-    assert read_manifests(tmp_path) == {}
+    assert Store(tmp_path).manifests() == {}
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

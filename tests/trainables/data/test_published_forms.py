@@ -8,6 +8,7 @@ import torch
 from distilled_sets import CLASSES, hard, images, nhwc, rewrite_zip, save_dc, save_pair, soft
 
 from crossarch.trainables.data.archives import files_digest
+from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.checks import balance_note, check_set, label_form
 from crossarch.trainables.data.published_forms import read_published
 
@@ -163,8 +164,7 @@ def test_the_digest_of_files_is_what_sha256sum_says(tmp_path):
 )
 def test_the_sets_of_the_paper(name, per_class, form):
     found = read_published(REAL / name)
-    facts = {"classes": 10, "channels": 3, "resolution": 32}
-    assert check_set(found.images, found.labels, images_per_class=per_class, **facts) == per_class
+    assert check_set(found.images, found.labels, DATASETS["cifar10"], per_class) == per_class
     assert label_form(found.labels) == form
     assert balance_note(found.labels, 10) == ""
     if name == "frepo_ipc10":  # about probabilities, but not quite

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from crossarch.trainables.methods import augmentation
-from crossarch.trainables.methods.augmentation import OPERATIONS, uniform
+from crossarch.trainables.methods.augmentation import POOL, uniform
 from crossarch.trainables.parts import AUGMENTATIONS
 
 each_shape = pytest.mark.parametrize(("channels", "side"), [(1, 32), (3, 32), (3, 64)])
@@ -210,7 +210,7 @@ def test_ranges_are_those_of_the_notes(
         return uniform(images, low, high, *shape)
 
     monkeypatch.setattr(augmentation, "uniform", spy)
-    OPERATIONS[name](batch(2, 3, 32))
+    POOL[name](batch(2, 3, 32))
 
     assert asked == ranges
 
@@ -224,7 +224,7 @@ def test_shape_and_type_are_kept_and_the_input_is_not_written_to(
     images = batch(2, channels, side).to(dtype)
     before = images.clone()
 
-    result = OPERATIONS[name](images)
+    result = POOL[name](images)
 
     assert (result.shape, result.dtype) == (images.shape, dtype)
     assert torch.equal(images, before)
@@ -234,7 +234,7 @@ def test_shape_and_type_are_kept_and_the_input_is_not_written_to(
 def test_strengths_differ_between_samples(name: str) -> None:
     torch.manual_seed(0)
     same = batch(1, 3, 32).expand(12, 3, 32, 32)
-    variants = {tuple(sample.flatten().tolist()) for sample in OPERATIONS[name](same)}
+    variants = {tuple(sample.flatten().tolist()) for sample in POOL[name](same)}
 
     assert len(variants) == 2 if name == "flip" else len(variants) >= 10
 
@@ -243,11 +243,11 @@ def test_strengths_differ_between_samples(name: str) -> None:
 def test_a_seed_repeats_it(name: str) -> None:
     images = batch(6, 3, 32)
     torch.manual_seed(3)
-    first = OPERATIONS[name](images)
+    first = POOL[name](images)
     torch.manual_seed(3)
 
-    assert torch.equal(OPERATIONS[name](images), first)
-    assert not torch.equal(OPERATIONS[name](images), first)
+    assert torch.equal(POOL[name](images), first)
+    assert not torch.equal(POOL[name](images), first)
 
 
 def test_the_order_of_two_warps_matters_with_the_same_strengths(strengths: Strengths) -> None:

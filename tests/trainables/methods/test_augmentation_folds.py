@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossarch.trainables.methods.augmentation import OPERATIONS, augment
+from crossarch.trainables.methods.augmentation import POOL, augment
 from crossarch.trainables.parts import AUGMENTATIONS
 
 
@@ -21,12 +21,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return lambda images: names.append(name) or images  # type: ignore[func-returns-value]
 
     for name in AUGMENTATIONS:
-        monkeypatch.setitem(OPERATIONS, name, recorder(name))
+        monkeypatch.setitem(POOL, name, recorder(name))
     return names
 
 
 def test_the_pool_of_the_configuration_is_all_there_is() -> None:
-    assert set(OPERATIONS) == set(AUGMENTATIONS)
+    assert set(POOL) == set(AUGMENTATIONS)
 
 
 @pytest.mark.parametrize("folds", range(7))
@@ -64,8 +64,8 @@ def test_no_folds_leave_the_images_alone() -> None:
 
 def test_operations_follow_one_another_as_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not fused, not sorted: adding before doubling is another result than after."""
-    monkeypatch.setitem(OPERATIONS, "crop", lambda images: images + 1)
-    monkeypatch.setitem(OPERATIONS, "flip", lambda images: images * 2)
+    monkeypatch.setitem(POOL, "crop", lambda images: images + 1)
+    monkeypatch.setitem(POOL, "flip", lambda images: images * 2)
     torch.manual_seed(0)
 
     results = {float(augment(torch.ones(1), 2, ("crop", "flip"))) for _ in range(50)}

@@ -21,7 +21,7 @@ from crossarch.trainables.checkpoint import Progress
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.cpu.memory import keep_memory
 from crossarch.trainables.cpu.norm_relu_pool import use_norm_relu
-from crossarch.trainables.cpu.rectified_pool import use_rectified_pool
+from crossarch.trainables.cpu.strided import use_strided
 from crossarch.trainables.cpu.winograd import use_winograd
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.evaluate import BATCH
@@ -155,10 +155,12 @@ def speed_up(network: nn.Module, config: RunConfig) -> None:
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    if config.engine != "fast_bfloat16" and all(each.device.type == "cpu" for each in network.parameters()):
+    if any(each.device.type != "cpu" for each in network.parameters()):
+        return
+    use_strided(network)
+    if config.engine != "fast_bfloat16":
         use_winograd(network)
         use_norm_relu(network)
-        use_rectified_pool(network)
 
 
 def autocast(config: RunConfig, device: torch.device) -> torch.autocast:

@@ -8,11 +8,11 @@ from collections import Counter
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from crossarch.trainables.cpu import native
-from crossarch.trainables.cpu.rectified_pool import is_halving, rectified_pool
 
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
@@ -29,8 +29,8 @@ class NormRelu(nn.BatchNorm2d):
         if self.training and is_suited(input, self.pooled) and native.kernel("norm_forward", input, *values):
             self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
             return norm_relu_pool(input, *values, self.pooled, self.eps, self.momentum)
-        normed = super().forward(input)
-        return rectified_pool(normed) if self.pooled else normed.relu_()
+        rectified = super().forward(input).relu_()
+        return F.avg_pool2d(rectified, 2) if self.pooled else rectified
 
 
 class NormReluPool(NormRelu):
@@ -65,6 +65,13 @@ def is_norm(module: nn.Module) -> bool:
 def is_relu(module: nn.Module) -> bool:
     """Whether it is ReLU in place: nothing else needs what goes into it."""
     return type(module) is nn.ReLU and module.inplace
+
+
+def is_halving(module: nn.Module | None) -> bool:
+    """Whether it is average pooling of 2 x 2 without padding, overlap, or a divisor of its own."""
+    if type(module) is not nn.AvgPool2d:
+        return False
+    return (module.kernel_size, module.stride, module.padding, module.divisor_override) == (2, 2, 0, None)
 
 
 def is_free(module: nn.Module) -> bool:

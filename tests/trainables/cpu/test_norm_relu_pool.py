@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from crossarch.trainables.cpu import native, norm_relu_pool
 from crossarch.trainables.cpu.norm_relu_pool import NormRelu, NormReluPool, use_norm_relu
-from crossarch.trainables.cpu.rectified_pool import use_rectified_pool
 
 pytestmark = pytest.mark.usefixtures("with_library")
 
@@ -205,10 +204,9 @@ def test_all_places_of_a_network_are_found_and_its_names_stay() -> None:
     )
     network = copy.deepcopy(plain).to(memory_format=torch.channels_last)
     use_norm_relu(network)
-    use_rectified_pool(network)
 
     found = [type(module).__name__ for module in network.modules()]
-    assert [name for name in found if "Relu" in name or "Rect" in name] == ["NormReluPool", "NormRelu", "RectifiedPool"]
+    assert [name for name in found if "Relu" in name] == ["NormReluPool", "NormRelu"]
     assert list(plain.state_dict()) == list(network.state_dict())
     images = channels_last(4, 3, 8, 8, dtype=torch.float32)
     close(passed(network, images), passed(plain, images), 1e-4)

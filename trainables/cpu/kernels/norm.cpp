@@ -1,7 +1,7 @@
 // Batch normalisation in training, ReLU and, where `pooled`, 2 x 2 average pooling as one, in few passes over memory.
 //
-// Images lie as (images, height, width, channels); the loops over channels become vectors. What is summed over pixels is
-// summed in double precision, to which a few pixels at a time are added.
+// Images lie as (images, height, width, channels); the loops over channels become vectors. Sums over pixels are in double
+// precision, to which a few pixels at a time are added.
 
 #include <cmath>
 #include <cstdint>

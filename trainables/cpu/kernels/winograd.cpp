@@ -21,69 +21,53 @@ template <class T> T *scratch(int which, long size) {
     return kept[which].data();
 }
 
-// The paper's transforms of one column or row: B^T, its transpose, A^T, its transpose, G, its transpose.
-struct Input {
-    static constexpr int FROM = 6, TO = 6;
-    template <class V> static void apply(const V *x, int s, V *y, int t) {
-        V a = x[4 * s] - 4 * x[2 * s], b = x[3 * s] - 4 * x[s], c = x[4 * s] - x[2 * s], d = 2 * (x[3 * s] - x[s]);
-        y[0] = 4 * x[0] - 5 * x[2 * s] + x[4 * s];
-        y[t] = a + b, y[2 * t] = a - b, y[3 * t] = c + d, y[4 * t] = c - d;
-        y[5 * t] = 4 * x[s] - 5 * x[3 * s] + x[5 * s];
-    }
-};
-struct InputSlope {
-    static constexpr int FROM = 6, TO = 6;
-    template <class V> static void apply(const V *x, int s, V *y, int t) {
-        V sum = x[s] + x[2 * s], lack = x[2 * s] - x[s], more = x[3 * s] + x[4 * s], less = 2 * (x[4 * s] - x[3 * s]);
-        y[0] = 4 * x[0];
-        y[t] = 4 * lack + less + 4 * x[5 * s];
-        y[2 * t] = -5 * x[0] - 4 * sum - more;
-        y[3 * t] = -lack - less - 5 * x[5 * s];
-        y[4 * t] = x[0] + sum + more;
-        y[5 * t] = x[5 * s];
-    }
-};
-struct Output {
-    static constexpr int FROM = 6, TO = 4;
-    template <class V> static void apply(const V *x, int s, V *y, int t) {
-        V a = x[s] + x[2 * s], b = x[s] - x[2 * s], c = x[3 * s] + x[4 * s], d = x[3 * s] - x[4 * s];
-        y[0] = x[0] + a + c, y[t] = b + 2 * d, y[2 * t] = a + 4 * c, y[3 * t] = b + 8 * d + x[5 * s];
-    }
-};
-struct OutputSlope {
-    static constexpr int FROM = 4, TO = 6;
-    template <class V> static void apply(const V *x, int s, V *y, int t) {
-        V a = x[0] + x[2 * s], b = x[s] + x[3 * s], c = x[0] + 4 * x[2 * s], d = 2 * x[s] + 8 * x[3 * s];
-        y[0] = x[0], y[t] = a + b, y[2 * t] = a - b, y[3 * t] = c + d, y[4 * t] = c - d, y[5 * t] = x[3 * s];
-    }
-};
-struct Weight {
-    static constexpr int FROM = 3, TO = 6;
-    template <class V> static void apply(const V *x, int s, V *y, int t) {
-        typedef __typeof__(x[0][0] + x[0][0]) T;
-        V a = (x[0] + x[2 * s]) * T(-1. / 6), b = x[s] * T(1. / 6);
-        V c = x[0] * T(1. / 24) + x[2 * s] * T(1. / 6), d = x[s] * T(1. / 12);
-        y[0] = x[0] * T(1. / 4), y[t] = a - b, y[2 * t] = a + b;
-        y[3 * t] = c + d, y[4 * t] = c - d, y[5 * t] = x[2 * s];
-    }
-};
-struct WeightSlope {
-    static constexpr int FROM = 6, TO = 3;
-    template <class V> static void apply(const V *x, int s, V *y, int t) {
-        typedef __typeof__(x[0][0] + x[0][0]) T;
-        V a = x[s] + x[2 * s], b = x[2 * s] - x[s], c = x[3 * s] + x[4 * s], d = x[3 * s] - x[4 * s];
-        y[0] = x[0] * T(1. / 4) - a * T(1. / 6) + c * T(1. / 24);
-        y[t] = b * T(1. / 6) + d * T(1. / 12);
-        y[2 * t] = (c - a) * T(1. / 6) + x[5 * s];
-    }
-};
+template <int R, int C> struct Matrix { double at[R][C]; };
 
-// One of them on both sides of (FROM, FROM), to (TO, TO).
-template <class Form, class V> inline void both_sides(const V *from, V *to) {
-    V half[Form::TO * Form::FROM];
-    for (int column = 0; column < Form::FROM; column++)
-        Form::apply(from + column, Form::FROM, half + column, Form::FROM);
-    for (int row = 0; row < Form::TO; row++) Form::apply(half + row * Form::FROM, 1, to + row * Form::TO, 1);
+template <int R, int C> constexpr Matrix<C, R> turned(const Matrix<R, C> &matrix) {
+    Matrix<C, R> result{};
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++) result.at[c][r] = matrix.at[r][c];
+    return result;
+}
+
+// The paper's B^T, A^T and G; the slopes of what they make go back by their transposes.
+constexpr Matrix<6, 6> INPUT = {{{4, 0, -5, 0, 1, 0},
+                                 {0, -4, -4, 1, 1, 0},
+                                 {0, 4, -4, -1, 1, 0},
+                                 {0, -2, -1, 2, 1, 0},
+                                 {0, 2, -1, -2, 1, 0},
+                                 {0, 4, 0, -5, 0, 1}}};
+constexpr Matrix<4, 6> OUTPUT = {{{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}}};
+constexpr Matrix<6, 3> WEIGHT = {{{1. / 4, 0, 0},
+                                  {-1. / 6, -1. / 6, -1. / 6},
+                                  {-1. / 6, 1. / 6, -1. / 6},
+                                  {1. / 24, 1. / 12, 1. / 6},
+                                  {1. / 24, -1. / 12, 1. / 6},
+                                  {0, 0, 1}}};
+constexpr auto INPUT_BACK = turned(INPUT);
+constexpr auto OUTPUT_BACK = turned(OUTPUT);
+constexpr auto WEIGHT_BACK = turned(WEIGHT);
+
+// `matrix` times vectors that lie `step` apart, to such that lie `apart` apart: unrolled, without what is 0.
+template <class T, int R, int C>
+inline __attribute__((always_inline)) void times(const Matrix<R, C> &matrix, const vec<T> *from, int step, vec<T> *to,
+                                                 int apart) {
+#pragma GCC unroll 6
+    for (int r = 0; r < R; r++) {
+        vec<T> sum{};
+#pragma GCC unroll 6
+        for (int c = 0; c < C; c++)
+            if (matrix.at[r][c] != 0) sum += T(matrix.at[r][c]) * from[c * step];
+        to[r * apart] = sum;
+    }
+}
+
+// `matrix` on both sides of (C, C), to (R, R).
+template <class T, int R, int C>
+inline __attribute__((always_inline)) void both_sides(const Matrix<R, C> &matrix, const vec<T> *from, vec<T> *to) {
+    vec<T> half[R * C];
+    for (int column = 0; column < C; column++) times<T>(matrix, from + column, C, half + column, C);
+    for (int row = 0; row < R; row++) times<T>(matrix, half + row * C, 1, to + row * R, 1);
 }
 
 struct Grid {
@@ -109,7 +93,7 @@ template <class T> void cut(const T *images, Grid grid, long channels, T *tiles)
                 const bool inside = row >= 0 && row < grid.height && column >= 0 && column < grid.width;
                 pixels[place] = inside ? load(image + (row * grid.width + column) * channels + channel) : vec<T>{};
             }
-            both_sides<Input>(pixels, spread);
+            both_sides<T>(INPUT, pixels, spread);
             T *to = tiles + (channel / PANEL<T> * grid.tiles + tile) * PANEL<T> + channel % PANEL<T>;
             for (int place = 0; place < PLACES; place++) store(to + place * places, spread[place]);
         }
@@ -127,7 +111,7 @@ template <class T> void spread(const T *slopes, Grid grid, long outs, T *tiles) 
             vec<T> pixels[TILE * TILE], wide[PLACES];
             for (int place = 0; place < TILE * TILE; place++)
                 pixels[place] = load(from + (place / TILE * grid.width + place % TILE) * outs + out);
-            both_sides<OutputSlope>(pixels, wide);
+            both_sides<T>(OUTPUT_BACK, pixels, wide);
             T *to = tiles + (out / PANEL<T> * grid.tiles + tile) * PANEL<T> + out % PANEL<T>;
             for (int place = 0; place < PLACES; place++) store(to + place * places, wide[place]);
         }
@@ -145,7 +129,7 @@ template <class T> void put(const T *products, Grid grid, long outs, T *results)
             vec<T> all[PLACES], pixels[TILE * TILE];
             for (int place = 0; place < PLACES; place++)
                 all[place] = load(products + place * places + tile * PANEL<T> + lane);
-            both_sides<Output>(all, pixels);
+            both_sides<T>(OUTPUT, all, pixels);
             for (int place = 0; place < TILE * TILE; place++)
                 store(to + (place / TILE * grid.width + place % TILE) * outs + lane, pixels[place]);
         }
@@ -164,7 +148,7 @@ template <class T> void join(const T *products, Grid grid, long channels, T *slo
                 vec<T> all[PLACES], pixels[PLACES];
                 for (int place = 0; place < PLACES; place++)
                     all[place] = load(products + place * places + (image * a_image + tile) * PANEL<T> + lane);
-                both_sides<InputSlope>(all, pixels);
+                both_sides<T>(INPUT_BACK, all, pixels);
                 for (int place = 0; place < PLACES; place++) {
                     T *to = corner + (place / SIDE * across + place % SIDE) * PANEL<T> + lane;
                     store(to, load(to) + pixels[place]);
@@ -192,7 +176,7 @@ template <class T> void weights_of_outputs(const T *taps, long channels, long de
             for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
                 vec<T> nine[TAPS], all[PLACES];
                 for (int tap = 0; tap < TAPS; tap++) nine[tap] = load(turned[c][tap] + lane);
-                both_sides<Weight>(nine, all);
+                both_sides<T>(WEIGHT, nine, all);
                 T *to = weights + (channel + c) * PANEL<T> + lane;
                 for (int place = 0; place < PLACES; place++) store(to + place * places, all[place]);
             }
@@ -215,7 +199,7 @@ template <class T> void weights_of_inputs(const T *taps, long outs, long channel
         for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
             vec<T> nine[TAPS], all[PLACES];
             for (int tap = 0; tap < TAPS; tap++) nine[tap] = load(taps + (out * TAPS + tap) * channels + lane);
-            both_sides<Weight>(nine, all);
+            both_sides<T>(WEIGHT, nine, all);
             T *to = weights + out * PANEL<T> + lane;
             for (int place = 0; place < PLACES; place++) store(to + place * places, all[place]);
         }
@@ -250,8 +234,8 @@ template <class T, int M = ROWS, class... Rest> void some_rows(long count, const
     rows<T, M>(left, across, rest...);
 }
 
-// to (36, tiles, PANEL): tiles (36, K / PANEL, tiles, PANEL) times weights (36, depth, PANEL), those of `depth` channels
-// of all K, `from` one on; added to what is there unless `from` is 0.
+// to (36, tiles, PANEL): tiles (36, K / PANEL, tiles, PANEL) times weights (36, depth, PANEL) of channels `from` on;
+// added to what is there unless `from` is 0.
 template <class T> void multiply(const T *tiles, long count, long all, long from, const T *weights, long depth, T *to) {
     const long parts = (count + ROWS - 1) / ROWS;
     for (int place = 0; place < PLACES; place++) {
@@ -286,7 +270,7 @@ void weights_slope(const T *slopes, const T *tiles, long count, long outs, long 
             vec<T> all[PLACES], nine[TAPS];
             for (int place = 0; place < PLACES; place++)
                 all[place] = load(products + place * SIZE + out * PANEL<T> + lane);
-            both_sides<WeightSlope>(all, nine);
+            both_sides<T>(WEIGHT_BACK, all, nine);
             for (int tap = 0; tap < TAPS; tap++) {
                 T *to = taps + (out * TAPS + tap) * channels + lane;
                 store(to, adds ? load(to) + nine[tap] : nine[tap]);

@@ -1,0 +1,30 @@
+"""Convolutions of 1 x 1 with a stride, for few channels: their gradient by torch writes where it must not.
+
+torch 2.13's, of fewer than 8 channels that lie last, ends the process on processors with AVX2 and no more.
+"""
+
+import torch.nn.functional as F  # noqa: N812, the field's name for it
+from torch import Tensor, nn
+
+ENOUGH = 8
+"""Channels in, with which torch's own is sound."""
+
+
+class StridedConv2d(nn.Conv2d):
+    """A convolution of 1 x 1 of the pixels that its stride leaves; a `nn.Conv2d` is made one in place."""
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002, torch's name
+        return F.conv2d(input[:, :, :: self.stride[0], :: self.stride[1]], weight, bias)
+
+
+def use_strided(network: nn.Module) -> None:
+    """Makes each such convolution of the network a StridedConv2d, in place."""
+    for module in network.modules():
+        if type(module) is nn.Conv2d and is_pointwise(module) and module.in_channels < ENOUGH:
+            module.__class__ = StridedConv2d
+
+
+def is_pointwise(convolution: nn.Conv2d) -> bool:
+    """Whether it is of 1 x 1 with a stride, neither padded nor in groups."""
+    shape = (convolution.kernel_size, convolution.padding, convolution.groups)
+    return shape == ((1, 1), (0, 0), 1) and convolution.stride != (1, 1)

@@ -164,13 +164,10 @@ class Study:
 
     def check_size(self, seeds: tuple[int, ...] | None = None) -> None:
         """Raises ValueError where the study expands past `most_runs`, teachers that are no cell not counted."""
-        each = len(seeds or self.seeds)
-        most = self.most_runs // each
+        most = self.most_runs // (each := len(seeds or self.seeds))
         if sum(1 for _ in itertools.islice(self.places(), most + 1)) > most:
-            raise ValueError(
-                f"study {self.name} with {each} seeds expands past its most_runs = {self.most_runs:,}: "
-                "leave some out, or set most_runs in its file"
-            )
+            limit = f"study {self.name} with {each} seeds expands past its most_runs = {self.most_runs:,}"
+            raise ValueError(f"{limit}: leave some out, or set most_runs in its file")
 
     def places(self) -> Iterator[tuple[Arm, tuple[str, ...]]]:
         """Every arm and cell of the study, arm by arm; cells to which an arm does not apply are absent."""
@@ -266,10 +263,7 @@ class Study:
         return {name: value for name, value in varied.items() if name in OPTIONAL or name.split(".")[0] not in absent}
 
     def scaled(self, budget: float) -> "Study":
-        """The study with every epoch constant times `budget`, under the name `<study>-budget-<budget>`.
-
-        Raises ValueError where `budget` is not a positive number.
-        """
+        """The study with every epoch constant times `budget`, which its name tells. Raises ValueError for none."""
         if not 0 < budget < math.inf:
             raise ValueError(f"budget = {budget:g} is outside (0, inf)")
         if budget == 1:
@@ -277,15 +271,11 @@ class Study:
         return dataclasses.replace(self, name=f"{self.name}-budget-{budget:g}", budget=self.budget * budget)
 
     def trained_by(self, engine: str) -> "Study":
-        """The study with every run by that engine, teachers too, under the name `<study>-engine-<engine>`.
-
-        Raises ValueError where there is none of that name.
-        """
-        self.base.replace({"engine": engine})
-        if engine == self.base.engine:
+        """The study with every run by that engine, as `<study>-engine-<engine>`. Raises ValueError for none that is."""
+        if self.base.replace({"engine": engine}) == self.base:
             return self
-        overrides = {**self.overrides, "engine": engine}
-        return dataclasses.replace(self, name=f"{self.name}-engine-{engine}", overrides=overrides)
+        name, overrides = f"{self.name}-engine-{engine}", {**self.overrides, "engine": engine}
+        return dataclasses.replace(self, name=name, overrides=overrides)
 
     def smoke(self) -> "Study":
         """The study as its smoke form shrinks it, under the name `<study>-smoke`; the paper's numbers are left out."""

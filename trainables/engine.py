@@ -1,10 +1,9 @@
 """The fast training loop beside the reference: the same run by the same random numbers, with less in the way.
 
 What a step needs from the random number generators, and from the frozen teacher, is made for many steps at once:
-batches, augmented images, drop masks, the teacher's logits. Networks and images lie in memory channels last; the
-optimizer goes through large tensors in blocks that stay in the processor's cache; on a CPU wide convolutions go by
-Winograd's algorithm, BatchNorm, ReLU and pooling are one, and memory is kept. Steps are drawn up to the next report at
-most, so that whenever a checkpoint is written the generators stand where the reference loop's would.
+batches, augmented images, drop masks, the teacher's logits. Networks and images lie in memory channels last; on a CPU
+memory is kept, and some layers and Lion go by native kernels (see cpu/). Steps are drawn up to the next report at most,
+so that whenever a checkpoint is written the generators stand where the reference loop's would.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from crossarch.trainables import loop
 from crossarch.trainables.checkpoint import Progress
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.cpu.memory import keep_memory
-from crossarch.trainables.cpu.norm_relu_pool import use_norm_relu
+from crossarch.trainables.cpu.norm_relu_pool import use_norm_relu_pool
 from crossarch.trainables.cpu.strided import use_strided
 from crossarch.trainables.cpu.winograd import use_winograd
 from crossarch.trainables.data.images import Images
@@ -160,7 +159,7 @@ def speed_up(network: nn.Module, config: RunConfig) -> None:
     use_strided(network)
     if config.engine != "fast_bfloat16":
         use_winograd(network)
-        use_norm_relu(network)
+        use_norm_relu_pool(network)
 
 
 def autocast(config: RunConfig, device: torch.device) -> torch.autocast:

@@ -209,24 +209,6 @@ def test_scaled_studies_multiply_budgets_under_their_own_name(study):
     assert half.smoke().name == "quickstart-budget-0.5-smoke"
 
 
-def test_another_engine_trains_every_run_and_teacher_under_the_study_s_own_name(study):
-    quick = study.trained_by("fast")
-    assert quick.name == "quickstart-engine-fast"
-    assert study.trained_by("reference") is study
-    taught = 0
-    for plan, other in zip(study.smoke().expand((0,)), quick.smoke().expand((0,)), strict=True):
-        assert other.config == plan.config.replace(
-            {"engine": "fast"} | ({"kd.teacher.engine": "fast"} if plan.config.kd else {})
-        )
-        taught += plan.config.kd is not None
-    assert taught
-
-
-def test_an_engine_that_is_none_is_refused(study):
-    with pytest.raises(ValueError, match=r"^engine = 'quick' is not one of"):
-        study.trained_by("quick")
-
-
 @pytest.mark.parametrize("budget", [0, -0.5, float("inf"), float("nan")])
 def test_a_budget_that_is_no_positive_number_is_refused(study, budget):
     with pytest.raises(ValueError, match=rf"^budget = {budget:g} is outside \(0, inf\)$"):

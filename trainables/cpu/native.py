@@ -13,7 +13,6 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -33,8 +32,8 @@ SECONDS = 120
 
 KERNELS = {
     "lion": "pppndddd",
-    "norm_forward": "ppppppppnnnnndd",
-    "norm_backward": "pppppppppnnnnn",
+    "norm_forward": "ppppppppnnnndd",
+    "norm_backward": "pppppppppnnnn",
     "winograd_forward": "ppppnnnnn",
     "winograd_backward": "pppppnnnnnn",
 }
@@ -98,30 +97,13 @@ def find_compiler() -> str | None:
 def _load(compiler: str) -> ctypes.CDLL:
     """The library from the cache, compiled first where it is not there, or damaged. Raises OSError, SubprocessError."""
     path = folder() / f"{key(compiler)}.so"
-    if is_whole(path):
+    if path.exists():
         try:
             return ctypes.CDLL(str(path))
         except OSError as error:
             _log.info("%s is compiled anew: %s", path, error)
     write_atomically(path, lambda temporary: compile_to(temporary, compiler))
-    write_atomically(_mark(path), partial(_write_digest, of=path))
     return ctypes.CDLL(str(path))
-
-
-def is_whole(path: Path) -> bool:
-    """Whether the file is there as it was compiled: to load half a library would end the process."""
-    try:
-        return _mark(path).read_bytes() == hashlib.sha256(path.read_bytes()).digest()
-    except FileNotFoundError:
-        return False
-
-
-def _write_digest(path: Path, of: Path) -> None:
-    path.write_bytes(hashlib.sha256(of.read_bytes()).digest())
-
-
-def _mark(path: Path) -> Path:
-    return path.with_suffix(".sha256")
 
 
 def folder() -> Path:

@@ -43,7 +43,7 @@ def test_it_is_compiled_once_into_a_folder_of_this_user_s_own(cache: Path, monke
     assert loaded is not None
     assert loaded.seven_double.argtypes == [ctypes.c_double]
     assert cache.stat().st_mode & 0o777 == 0o700
-    assert sorted(path.suffix for path in cache.iterdir()) == [".sha256", ".so"]
+    assert sorted(path.suffix for path in cache.iterdir()) == [".so"]
 
     monkeypatch.setattr(native, "compile_to", lambda *arguments: pytest.fail("compiled again"))
     assert library() is not None
@@ -106,16 +106,15 @@ def test_a_compiler_that_refuses_a_flag_is_given_the_other(cache: Path, monkeypa
 
 
 @needs_compiler
-@pytest.mark.parametrize("kept", [0, 100, -1])
+@pytest.mark.parametrize("kept", [0, 25])
 def test_a_damaged_library_is_compiled_anew(kept: int, cache: Path) -> None:
-    assert library() is not None
-    (path,) = cache.glob("*.so")
-    whole = path.read_bytes()
-    path.unlink()  # other processes may have it in their memory
-    path.write_bytes(whole[:kept])
+    compiler = native.find_compiler()
+    assert compiler is not None
+    path = native.folder() / f"{native.key(compiler)}.so"
+    path.write_bytes(b"\x7fELF" * kept)
 
     assert library() is not None
-    assert len(path.read_bytes()) == len(whole)
+    assert path.stat().st_size > 4 * kept
 
 
 @needs_compiler
@@ -159,7 +158,7 @@ def test_two_processes_at_once_have_both_a_library(tmp_path: Path) -> None:
     both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
 
     assert all("CDLL" in process.communicate(timeout=300)[0] for process in both)
-    assert sorted(path.suffix for path in (tmp_path / "crossarch/native").iterdir()) == [".sha256", ".so"]
+    assert sorted(path.suffix for path in (tmp_path / "crossarch/native").iterdir()) == [".so"]
 
 
 @needs_compiler

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from crossarch.trainables.cpu import native, norm_relu_pool
-from crossarch.trainables.cpu.norm_relu_pool import NormRelu, NormReluPool, use_norm_relu
+from crossarch.trainables.cpu.norm_relu_pool import NormReluPool, use_norm_relu_pool
 
 pytestmark = pytest.mark.usefixtures("with_library")
 
@@ -16,19 +16,19 @@ SHAPES = [(1, 1, 2, 2), (3, 5, 4, 6), (2, 37, 6, 2), (10, 64, 8, 8), (5, 512, 4,
 """Images (N, C, H, W): channels that are no whole vectors, pixels that are no whole groups, odd sides."""
 
 
-def layers(channels: int, pooled: bool, dtype: torch.dtype = torch.float64) -> nn.Sequential:
+def layers(channels: int, dtype: torch.dtype = torch.float64) -> nn.Sequential:
     norm = nn.BatchNorm2d(channels, eps=1e-3, momentum=0.3)
     with torch.no_grad():
         for each in (norm.weight, norm.bias, norm.running_mean):
             assert each is not None
             each.copy_(torch.randn(channels))
-    return nn.Sequential(norm, nn.ReLU(inplace=True), *[nn.AvgPool2d(2)] * pooled).to(dtype)
+    return nn.Sequential(norm, nn.ReLU(inplace=True), nn.AvgPool2d(2)).to(dtype)
 
 
 def joined(network: nn.Sequential) -> nn.Sequential:
     network = copy.deepcopy(network)
-    use_norm_relu(network)
-    assert isinstance(network[0], NormRelu)
+    use_norm_relu_pool(network)
+    assert isinstance(network[0], NormReluPool)
     return network
 
 
@@ -68,25 +68,23 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
     return seen
 
 
-@pytest.mark.parametrize("pooled", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_values_gradients_and_statistics_are_those_of_the_three(
-    shape: tuple[int, ...], pooled: bool, calls: list[torch.Size]
+    shape: tuple[int, ...], calls: list[torch.Size]
 ) -> None:
     torch.manual_seed(0)
-    network, images = layers(shape[1], pooled), channels_last(*shape)
+    network, images = layers(shape[1]), channels_last(*shape)
     one = joined(network)
     for _ in range(2):
         close(passed(one, images), passed(network, images))
 
-    assert len(calls) == (0 if pooled and shape[2] % 2 else 2)
+    assert len(calls) == (0 if shape[2] % 2 else 2)
     assert int(one[0].num_batches_tracked) == 2  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("pooled", [False, True])
-def test_the_result_lies_channels_last_and_its_slope_need_not(pooled: bool) -> None:
+def test_the_result_lies_channels_last_and_its_slope_need_not() -> None:
     torch.manual_seed(0)
-    network, images = layers(6, pooled), channels_last(3, 6, 4, 4)
+    network, images = layers(6), channels_last(3, 6, 4, 4)
     result = joined(network)(images)
     assert result.is_contiguous(memory_format=torch.channels_last)
     slope = torch.randn(()).double().expand(result.shape)
@@ -94,11 +92,10 @@ def test_the_result_lies_channels_last_and_its_slope_need_not(pooled: bool) -> N
 
 
 @pytest.mark.parametrize("shifted", [False, True])
-@pytest.mark.parametrize("pooled", [False, True])
-def test_single_precision_is_as_near_to_double_as_torch_s(pooled: bool, shifted: bool) -> None:
+def test_single_precision_is_as_near_to_double_as_torch_s(shifted: bool) -> None:
     """By largest errors. Slopes in a channel of mean 1000 and deviation 0.01 depend on which units are just above 0."""
     torch.manual_seed(0)
-    network, images = layers(64, pooled), channels_last(10, 64, 32, 32)
+    network, images = layers(64), channels_last(10, 64, 32, 32)
     if shifted:
         images[:, 7] = 1000 + 0.01 * images[:, 7]
     images = images.float().double()
@@ -115,7 +112,7 @@ def test_single_precision_is_as_near_to_double_as_torch_s(pooled: bool, shifted:
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e6])
 def test_a_constant_channel_has_no_variance(value: float) -> None:
     torch.manual_seed(0)
-    network, images = layers(16, False, torch.float32), channels_last(3, 16, 4, 5, dtype=torch.float32)
+    network, images = layers(16, torch.float32), channels_last(3, 16, 4, 6, dtype=torch.float32)
     images[:, 3] = value
     one = joined(network)
     found, exact = passed(one, images), passed(network.double(), images.double())
@@ -126,12 +123,11 @@ def test_a_constant_channel_has_no_variance(value: float) -> None:
     torch.testing.assert_close(one[0].running_var[3], torch.tensor(0.7**2))  # type: ignore[index]
 
 
-@pytest.mark.parametrize("pooled", [False, True])
 @pytest.mark.parametrize("poison", [torch.nan, torch.inf, -torch.inf])
-def test_what_is_not_finite_goes_through(poison: float, pooled: bool) -> None:
+def test_what_is_not_finite_goes_through(poison: float) -> None:
     """To its channel, forward; from a slope to weight, bias and channel, unless ReLU was 0 there."""
     torch.manual_seed(0)
-    network, images = layers(5, pooled), channels_last(3, 5, 4, 4)
+    network, images = layers(5), channels_last(3, 5, 4, 4)
     clean, slope = images.clone(), torch.randn_like(network(images))
     images[1, 2, 3, 3] = poison
     close(passed(joined(network), images), passed(network, images))
@@ -146,7 +142,7 @@ def test_what_is_not_finite_goes_through(poison: float, pooled: bool) -> None:
 @pytest.mark.parametrize("wanted", ["images", "0.weight", "0.bias", None])
 def test_a_gradient_that_nobody_asks_for_is_not_needed_for_the_others(wanted: str | None) -> None:
     torch.manual_seed(0)
-    network, images = layers(5, True), channels_last(3, 5, 4, 4)
+    network, images = layers(5), channels_last(3, 5, 4, 4)
     slopes = []
     for each in (network, joined(network)):
         leaves = {"images": images.clone(), **dict(each.named_parameters())}
@@ -174,7 +170,7 @@ def test_elsewhere_it_computes_what_it_did_before(
     reason: str, calls: list[torch.Size], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    network, images = layers(5, True), channels_last(3, 5, 4, 4)
+    network, images = layers(5), channels_last(3, 5, 4, 4)
     one = joined(network)
     one(images)
     assert calls == [images.shape]
@@ -187,26 +183,20 @@ def test_elsewhere_it_computes_what_it_did_before(
     assert len(calls) == 1
 
 
-def test_one_pixel_is_refused_as_by_torch() -> None:
-    network = joined(layers(5, False))
-    with pytest.raises(ValueError, match="more than 1 value per channel"):
-        network(channels_last(1, 5, 1, 1))
-
-
 def test_all_places_of_a_network_are_found_and_its_names_stay() -> None:
     torch.manual_seed(0)
     plain = nn.Sequential(
-        nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), *layers(8, True).float()),
-        nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), *layers(8, False).float(), nn.Conv2d(8, 4, 1), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), *layers(8).float()),
+        nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), *layers(8).float(), nn.Conv2d(8, 4, 1), nn.BatchNorm2d(4)),
         nn.GroupNorm(2, 4),
         nn.ReLU(inplace=True),
         nn.AvgPool2d(2),
     )
     network = copy.deepcopy(plain).to(memory_format=torch.channels_last)
-    use_norm_relu(network)
+    use_norm_relu_pool(network)
 
     found = [type(module).__name__ for module in network.modules()]
-    assert [name for name in found if "Relu" in name] == ["NormReluPool", "NormRelu"]
+    assert [name for name in found if "Relu" in name] == ["NormReluPool", "NormReluPool"]
     assert list(plain.state_dict()) == list(network.state_dict())
     images = channels_last(4, 3, 8, 8, dtype=torch.float32)
     close(passed(network, images), passed(plain, images), 1e-4)
@@ -219,11 +209,6 @@ def twice(norm: nn.Module, relu: nn.Module, pool: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Sequential(norm, relu, pool), relu)
 
 
-def watched(norm: nn.Module, relu: nn.Module, pool: nn.Module) -> nn.Module:
-    relu.register_forward_hook(lambda *arguments: None)
-    return nn.Sequential(norm, relu, pool)
-
-
 class Reversed(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002, torch's name
         return super().forward(input).neg()
@@ -233,7 +218,6 @@ class Reversed(nn.Sequential):
     "build",
     [
         twice,
-        watched,
         Reversed,
         lambda norm, relu, pool: nn.Sequential(nn.BatchNorm2d(4, affine=False), relu, pool),
         lambda norm, relu, pool: nn.Sequential(nn.BatchNorm2d(4, track_running_stats=False), relu, pool),
@@ -247,15 +231,15 @@ class Reversed(nn.Sequential):
 def test_other_layers_stay_what_they_were(build: Callable[..., nn.Module]) -> None:
     network = build(nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.AvgPool2d(2))
     before = [type(module) for module in network.modules()]
-    use_norm_relu(network)
+    use_norm_relu_pool(network)
 
     assert [type(module) for module in network.modules()] == before
 
 
 def test_only_pooling_of_two_by_two_is_joined() -> None:
     network = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.AvgPool2d(3))
-    use_norm_relu(network)
-    assert [type(module) for module in network] == [NormRelu, nn.Identity, nn.AvgPool2d]
+    use_norm_relu_pool(network)
+    assert [type(module) for module in network] == [nn.BatchNorm2d, nn.ReLU, nn.AvgPool2d]
     network = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.AvgPool2d(2))
-    use_norm_relu(network)
+    use_norm_relu_pool(network)
     assert [type(module) for module in network] == [NormReluPool, nn.Identity, nn.Identity]

@@ -15,13 +15,15 @@
 #define ROWS 6
 #endif
 
-template <class T> struct Vector { typedef T type __attribute__((vector_size(WIDTH))); };
+template <class T> struct Vector {
+  typedef T type __attribute__((vector_size(WIDTH)));
+};
 template <class T> using vec = typename Vector<T>::type;
 template <class T> constexpr long LANES = WIDTH / sizeof(T);
 
 template <class T> inline vec<T> load(const T *from) {
-    vec<T> value;
-    std::memcpy(&value, from, sizeof value);
-    return value;
+  vec<T> value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
 }
 template <class T> inline void store(T *to, vec<T> value) { std::memcpy(to, &value, sizeof value); }

@@ -16,266 +16,244 @@ constexpr int TILE = 4, SIDE = 6, PLACES = 36, TAPS = 9;
 
 // Memory that a thread uses again and again, so that it stays in the cache.
 template <class T> T *scratch(int which, long size) {
-    static thread_local std::vector<T> kept[4];
-    if ((long)kept[which].size() < size) kept[which].resize(size);
-    return kept[which].data();
+  static thread_local std::vector<T> kept[3];
+  if ((long)kept[which].size() < size) kept[which].resize(size);
+  return kept[which].data();
 }
 
-template <int R, int C> struct Matrix { double at[R][C]; };
+template <int R, int C> struct Matrix {
+  double at[R][C];
+};
 
 template <int R, int C> constexpr Matrix<C, R> turned(const Matrix<R, C> &matrix) {
-    Matrix<C, R> result{};
-    for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++) result.at[c][r] = matrix.at[r][c];
-    return result;
+  Matrix<C, R> result{};
+  for (int r = 0; r < R; r++)
+    for (int c = 0; c < C; c++) result.at[c][r] = matrix.at[r][c];
+  return result;
 }
 
 // The paper's B^T, A^T and G; the slopes of what they make go back by their transposes.
-constexpr Matrix<6, 6> INPUT = {{{4, 0, -5, 0, 1, 0},
-                                 {0, -4, -4, 1, 1, 0},
-                                 {0, 4, -4, -1, 1, 0},
-                                 {0, -2, -1, 2, 1, 0},
-                                 {0, 2, -1, -2, 1, 0},
-                                 {0, 4, 0, -5, 0, 1}}};
+constexpr Matrix<6, 6> INPUT = {{{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, {0, -2, -1, 2, 1, 0},
+    {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}}};
 constexpr Matrix<4, 6> OUTPUT = {{{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}}};
-constexpr Matrix<6, 3> WEIGHT = {{{1. / 4, 0, 0},
-                                  {-1. / 6, -1. / 6, -1. / 6},
-                                  {-1. / 6, 1. / 6, -1. / 6},
-                                  {1. / 24, 1. / 12, 1. / 6},
-                                  {1. / 24, -1. / 12, 1. / 6},
-                                  {0, 0, 1}}};
+constexpr Matrix<6, 3> WEIGHT = {{{1. / 4, 0, 0}, {-1. / 6, -1. / 6, -1. / 6}, {-1. / 6, 1. / 6, -1. / 6},
+    {1. / 24, 1. / 12, 1. / 6}, {1. / 24, -1. / 12, 1. / 6}, {0, 0, 1}}};
 constexpr auto INPUT_BACK = turned(INPUT);
 constexpr auto OUTPUT_BACK = turned(OUTPUT);
 constexpr auto WEIGHT_BACK = turned(WEIGHT);
 
 // `matrix` times vectors that lie `step` apart, to such that lie `apart` apart: unrolled, without what is 0.
-template <class T, int R, int C>
-inline __attribute__((always_inline)) void times(const Matrix<R, C> &matrix, const vec<T> *from, int step, vec<T> *to,
-                                                 int apart) {
+template <class T, int R, int C> inline __attribute__((always_inline)) void times(
+    const Matrix<R, C> &matrix, const vec<T> *from, int step, vec<T> *to, int apart) {
 #pragma GCC unroll 6
-    for (int r = 0; r < R; r++) {
-        vec<T> sum{};
+  for (int r = 0; r < R; r++) {
+    vec<T> sum{};
 #pragma GCC unroll 6
-        for (int c = 0; c < C; c++)
-            if (matrix.at[r][c] != 0) sum += T(matrix.at[r][c]) * from[c * step];
-        to[r * apart] = sum;
-    }
+    for (int c = 0; c < C; c++)
+      if (matrix.at[r][c] != 0) sum += T(matrix.at[r][c]) * from[c * step];
+    to[r * apart] = sum;
+  }
 }
 
 // `matrix` on both sides of (C, C), to (R, R).
 template <class T, int R, int C>
 inline __attribute__((always_inline)) void both_sides(const Matrix<R, C> &matrix, const vec<T> *from, vec<T> *to) {
-    vec<T> half[R * C];
-    for (int column = 0; column < C; column++) times<T>(matrix, from + column, C, half + column, C);
-    for (int row = 0; row < R; row++) times<T>(matrix, half + row * C, 1, to + row * R, 1);
+  vec<T> half[R * C];
+  for (int column = 0; column < C; column++) times<T>(matrix, from + column, C, half + column, C);
+  for (int row = 0; row < R; row++) times<T>(matrix, half + row * C, 1, to + row * R, 1);
 }
 
 struct Grid {
-    long images, height, width, tall, wide, tiles;
-    Grid(long images, long height, long width)
-        : images(images), height(height), width(width), tall(height / TILE), wide(width / TILE),
-          tiles(images * tall * wide) {}
+  long images, height, width, tall, wide, tiles;
+  Grid(long images, long height, long width)
+      : images(images),
+        height(height),
+        width(width),
+        tall(height / TILE),
+        wide(width / TILE),
+        tiles(images * tall * wide) {}
+  // The first pixel that a tile is the outputs of.
+  long corner(long tile) const { return (tile / wide * width + tile % wide) * TILE; }
+  // The pixel that a tile reads at a place; -1 outside of the image.
+  long pixel(long tile, int place) const {
+    const long down = place / SIDE - 1, right = place % SIDE - 1;
+    const long row = tile / wide % tall * TILE + down, column = tile % wide * TILE + right;
+    const bool inside = row >= 0 && row < height && column >= 0 && column < width;
+    return inside ? corner(tile) + down * width + right : -1;
+  }
 };
 
 // Elements between two places.
 template <class T> long apart(long count) { return count + PANEL<T>; }
 
+template <class T> inline void load_places(const T *from, long places, vec<T> *all) {
+  for (int place = 0; place < PLACES; place++) all[place] = load(from + place * places);
+}
+template <class T> inline void store_places(const vec<T> *all, T *to, long places) {
+  for (int place = 0; place < PLACES; place++) store(to + place * places, all[place]);
+}
+
 // Transformed tiles of images (N, H, W, C).
 template <class T> void cut(const T *images, Grid grid, long channels, T *tiles) {
-    const long step = LANES<T>, places = apart<T>(grid.tiles * channels);
-    for (long tile = 0; tile < grid.tiles; tile++) {
-        const long top = tile / grid.wide % grid.tall * TILE - 1, left = tile % grid.wide * TILE - 1;
-        const T *image = images + tile / (grid.wide * grid.tall) * grid.height * grid.width * channels;
-        for (long channel = 0; channel < channels; channel += step) {
-            vec<T> pixels[PLACES], spread[PLACES];
-            for (int place = 0; place < PLACES; place++) {
-                const long row = top + place / SIDE, column = left + place % SIDE;
-                const bool inside = row >= 0 && row < grid.height && column >= 0 && column < grid.width;
-                pixels[place] = inside ? load(image + (row * grid.width + column) * channels + channel) : vec<T>{};
-            }
-            both_sides<T>(INPUT, pixels, spread);
-            T *to = tiles + (channel / PANEL<T> * grid.tiles + tile) * PANEL<T> + channel % PANEL<T>;
-            for (int place = 0; place < PLACES; place++) store(to + place * places, spread[place]);
-        }
+  for (long tile = 0; tile < grid.tiles; tile++)
+    for (long channel = 0; channel < channels; channel += LANES<T>) {
+      vec<T> pixels[PLACES], all[PLACES];
+      for (int place = 0; place < PLACES; place++) {
+        const long pixel = grid.pixel(tile, place);
+        pixels[place] = pixel < 0 ? vec<T>{} : load(images + pixel * channels + channel);
+      }
+      both_sides<T>(INPUT, pixels, all);
+      T *to = tiles + (channel / PANEL<T> * grid.tiles + tile) * PANEL<T> + channel % PANEL<T>;
+      store_places(all, to, apart<T>(grid.tiles * channels));
     }
 }
 
 // Transformed slopes (36, O / PANEL, tiles, PANEL) of outputs' slopes (N, H, W, O).
 template <class T> void spread(const T *slopes, Grid grid, long outs, T *tiles) {
-    const long step = LANES<T>, places = apart<T>(grid.tiles * outs);
-    for (long tile = 0; tile < grid.tiles; tile++) {
-        const long image = tile / (grid.wide * grid.tall);
-        const long top = tile / grid.wide % grid.tall * TILE, left = tile % grid.wide * TILE;
-        const T *from = slopes + ((image * grid.height + top) * grid.width + left) * outs;
-        for (long out = 0; out < outs; out += step) {
-            vec<T> pixels[TILE * TILE], wide[PLACES];
-            for (int place = 0; place < TILE * TILE; place++)
-                pixels[place] = load(from + (place / TILE * grid.width + place % TILE) * outs + out);
-            both_sides<T>(OUTPUT_BACK, pixels, wide);
-            T *to = tiles + (out / PANEL<T> * grid.tiles + tile) * PANEL<T> + out % PANEL<T>;
-            for (int place = 0; place < PLACES; place++) store(to + place * places, wide[place]);
-        }
+  for (long tile = 0; tile < grid.tiles; tile++)
+    for (long out = 0; out < outs; out += LANES<T>) {
+      const T *from = slopes + grid.corner(tile) * outs + out;
+      vec<T> pixels[TILE * TILE], all[PLACES];
+      for (int place = 0; place < TILE * TILE; place++)
+        pixels[place] = load(from + (place / TILE * grid.width + place % TILE) * outs);
+      both_sides<T>(OUTPUT_BACK, pixels, all);
+      T *to = tiles + (out / PANEL<T> * grid.tiles + tile) * PANEL<T> + out % PANEL<T>;
+      store_places(all, to, apart<T>(grid.tiles * outs));
     }
 }
 
 // Outputs (N, H, W, O) of one panel of them, from products (36, tiles, PANEL).
 template <class T> void put(const T *products, Grid grid, long outs, T *results) {
-    const long places = apart<T>(grid.tiles * PANEL<T>);
-    for (long tile = 0; tile < grid.tiles; tile++) {
-        const long image = tile / (grid.wide * grid.tall);
-        const long top = tile / grid.wide % grid.tall * TILE, left = tile % grid.wide * TILE;
-        T *to = results + ((image * grid.height + top) * grid.width + left) * outs;
-        for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
-            vec<T> all[PLACES], pixels[TILE * TILE];
-            for (int place = 0; place < PLACES; place++)
-                all[place] = load(products + place * places + tile * PANEL<T> + lane);
-            both_sides<T>(OUTPUT, all, pixels);
-            for (int place = 0; place < TILE * TILE; place++)
-                store(to + (place / TILE * grid.width + place % TILE) * outs + lane, pixels[place]);
-        }
+  for (long tile = 0; tile < grid.tiles; tile++)
+    for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
+      vec<T> all[PLACES], pixels[TILE * TILE];
+      load_places(products + tile * PANEL<T> + lane, apart<T>(grid.tiles * PANEL<T>), all);
+      both_sides<T>(OUTPUT, all, pixels);
+      T *to = results + grid.corner(tile) * outs + lane;
+      for (int place = 0; place < TILE * TILE; place++)
+        store(to + (place / TILE * grid.width + place % TILE) * outs, pixels[place]);
     }
 }
 
 // Slopes (N, H, W, C) of one panel of images' channels, from products (36, tiles, PANEL): sums where tiles overlap.
 template <class T> void join(const T *products, Grid grid, long channels, T *slopes) {
-    const long places = apart<T>(grid.tiles * PANEL<T>), across = grid.width + 2, a_image = grid.tall * grid.wide;
-    T *padded = scratch<T>(2, (grid.height + 2) * across * PANEL<T>);
-    for (long image = 0; image < grid.images; image++) {
-        std::fill(padded, padded + (grid.height + 2) * across * PANEL<T>, T(0));
-        for (long tile = 0; tile < a_image; tile++) {
-            T *corner = padded + (tile / grid.wide * TILE * across + tile % grid.wide * TILE) * PANEL<T>;
-            for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
-                vec<T> all[PLACES], pixels[PLACES];
-                for (int place = 0; place < PLACES; place++)
-                    all[place] = load(products + place * places + (image * a_image + tile) * PANEL<T> + lane);
-                both_sides<T>(INPUT_BACK, all, pixels);
-                for (int place = 0; place < PLACES; place++) {
-                    T *to = corner + (place / SIDE * across + place % SIDE) * PANEL<T> + lane;
-                    store(to, load(to) + pixels[place]);
-                }
-            }
+  for (long pixel = 0; pixel < grid.tiles * TILE * TILE; pixel++)
+    std::fill_n(slopes + pixel * channels, PANEL<T>, T(0));
+  for (long tile = 0; tile < grid.tiles; tile++)
+    for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
+      vec<T> all[PLACES], pixels[PLACES];
+      load_places(products + tile * PANEL<T> + lane, apart<T>(grid.tiles * PANEL<T>), all);
+      both_sides<T>(INPUT_BACK, all, pixels);
+      for (int place = 0; place < PLACES; place++)
+        if (const long pixel = grid.pixel(tile, place); pixel >= 0) {
+          T *to = slopes + pixel * channels + lane;
+          store(to, load(to) + pixels[place]);
         }
-        for (long row = 0; row < grid.height; row++)
-            for (long column = 0; column < grid.width; column++)
-                std::copy_n(padded + ((row + 1) * across + column + 1) * PANEL<T>, PANEL<T>,
-                            slopes + ((image * grid.height + row) * grid.width + column) * channels);
     }
 }
 
 // Weights (36, C, PANEL) of a panel of outputs: taps (O, 9, C) turned over.
 template <class T> void weights_of_outputs(const T *taps, long channels, long depth, T *weights) {
-    const long places = apart<T>(depth * PANEL<T>);
-    T turned[PANEL<T>][TAPS][PANEL<T>];
-    for (long channel = 0; channel < depth; channel += PANEL<T>) {
-        for (int tap = 0; tap < TAPS; tap++)
-            for (long out = 0; out < PANEL<T>; out++) {
-                const T *row = taps + (out * TAPS + tap) * channels + channel;
-                for (long c = 0; c < PANEL<T>; c++) turned[c][tap][out] = row[c];
-            }
-        for (long c = 0; c < PANEL<T>; c++)
-            for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
-                vec<T> nine[TAPS], all[PLACES];
-                for (int tap = 0; tap < TAPS; tap++) nine[tap] = load(turned[c][tap] + lane);
-                both_sides<T>(WEIGHT, nine, all);
-                T *to = weights + (channel + c) * PANEL<T> + lane;
-                for (int place = 0; place < PLACES; place++) store(to + place * places, all[place]);
-            }
-    }
+  const long places = apart<T>(depth * PANEL<T>);
+  T turned[PANEL<T>][TAPS][PANEL<T>];
+  for (long channel = 0; channel < depth; channel += PANEL<T>) {
+    for (int tap = 0; tap < TAPS; tap++)
+      for (long out = 0; out < PANEL<T>; out++) {
+        const T *row = taps + (out * TAPS + tap) * channels + channel;
+        for (long c = 0; c < PANEL<T>; c++) turned[c][tap][out] = row[c];
+      }
+    for (long c = 0; c < PANEL<T>; c++)
+      for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
+        vec<T> nine[TAPS], all[PLACES];
+        for (int tap = 0; tap < TAPS; tap++) nine[tap] = load(turned[c][tap] + lane);
+        both_sides<T>(WEIGHT, nine, all);
+        T *to = weights + (channel + c) * PANEL<T> + lane;
+        store_places(all, to, places);
+      }
+  }
 }
-
-// Asks memory for `count` panels that lie `apart` from one another.
-template <class T> inline void fetch(const T *first, long count, long stride) {
-    for (long each = 0; each < count; each++)
-        for (long lane = 0; lane < PANEL<T>; lane += 64 / sizeof(T)) __builtin_prefetch(first + each * stride + lane);
-}
-
-constexpr long AHEAD = 4;  // outputs whose taps are asked for before they are needed
 
 // Weights (36, O, PANEL) of a panel of the images' channels.
 template <class T> void weights_of_inputs(const T *taps, long outs, long channels, T *weights) {
-    const long places = apart<T>(outs * PANEL<T>);
-    for (long out = 0; out < outs; out++) {
-        fetch(taps + (out + AHEAD) * TAPS * channels, TAPS, channels);
-        for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
-            vec<T> nine[TAPS], all[PLACES];
-            for (int tap = 0; tap < TAPS; tap++) nine[tap] = load(taps + (out * TAPS + tap) * channels + lane);
-            both_sides<T>(WEIGHT, nine, all);
-            T *to = weights + out * PANEL<T> + lane;
-            for (int place = 0; place < PLACES; place++) store(to + place * places, all[place]);
-        }
+  const long places = apart<T>(outs * PANEL<T>);
+  for (long out = 0; out < outs; out++) {
+    for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
+      vec<T> nine[TAPS], all[PLACES];
+      for (int tap = 0; tap < TAPS; tap++) nine[tap] = load(taps + (out * TAPS + tap) * channels + lane);
+      both_sides<T>(WEIGHT, nine, all);
+      T *to = weights + out * PANEL<T> + lane;
+      store_places(all, to, places);
     }
+  }
 }
 
 // M rows of a product: sums over k of left[m * across + k * along] times right (K, PANEL), k in runs of `run` that lie
 // `jump` apart on the left. All sums stay in registers.
-template <class T, int M>
-inline void rows(const T *left, long across, long along, long run, long jump, const T *right, long depth, T *to,
-                 bool adds) {
-    vec<T> low[M] = {}, high[M] = {};
-    if (adds)
+template <class T, int M> inline void rows(
+    const T *left, long across, long along, long run, long jump, const T *right, long depth, T *to, bool adds) {
+  vec<T> low[M] = {}, high[M] = {};
+  if (adds)
 #pragma GCC unroll 16
-        for (int m = 0; m < M; m++) low[m] = load(to + m * PANEL<T>), high[m] = load(to + m * PANEL<T> + LANES<T>);
-    for (long first = 0; first < depth; first += run, left += jump)
-        for (long k = 0; k < run; k++, right += PANEL<T>) {
-            const vec<T> one = load(right), two = load(right + LANES<T>);
+    for (int m = 0; m < M; m++) low[m] = load(to + m * PANEL<T>), high[m] = load(to + m * PANEL<T> + LANES<T>);
+  for (long first = 0; first < depth; first += run, left += jump)
+    for (long k = 0; k < run; k++, right += PANEL<T>) {
+      const vec<T> one = load(right), two = load(right + LANES<T>);
 #pragma GCC unroll 16
-            for (int m = 0; m < M; m++) {
-                const T factor = left[m * across + k * along];
-                low[m] += factor * one, high[m] += factor * two;
-            }
-        }
+      for (int m = 0; m < M; m++) {
+        const T factor = left[m * across + k * along];
+        low[m] += factor * one, high[m] += factor * two;
+      }
+    }
 #pragma GCC unroll 16
-    for (int m = 0; m < M; m++) store(to + m * PANEL<T>, low[m]), store(to + m * PANEL<T> + LANES<T>, high[m]);
+  for (int m = 0; m < M; m++) store(to + m * PANEL<T>, low[m]), store(to + m * PANEL<T> + LANES<T>, high[m]);
 }
 
 template <class T, int M = ROWS, class... Rest> void some_rows(long count, const T *left, long across, Rest... rest) {
-    if constexpr (M > 1)
-        if (count < M) return some_rows<T, M - 1>(count, left, across, rest...);
-    rows<T, M>(left, across, rest...);
+  if constexpr (M > 1)
+    if (count < M) return some_rows<T, M - 1>(count, left, across, rest...);
+  rows<T, M>(left, across, rest...);
 }
 
 // to (36, tiles, PANEL): tiles (36, K / PANEL, tiles, PANEL) times weights (36, depth, PANEL) of channels `from` on;
 // added to what is there unless `from` is 0.
 template <class T> void multiply(const T *tiles, long count, long all, long from, const T *weights, long depth, T *to) {
-    const long parts = (count + ROWS - 1) / ROWS;
-    for (int place = 0; place < PLACES; place++) {
-        const T *left = tiles + place * apart<T>(count * all) + from * count;
-        const T *right = weights + place * apart<T>(depth * PANEL<T>);
-        T *own = to + place * apart<T>(count * PANEL<T>);
-        for (long part = 0; part < parts; part++) {
-            const long first = part * count / parts, end = (part + 1) * count / parts;
-            some_rows<T>(end - first, left + first * PANEL<T>, PANEL<T>, 1L, PANEL<T>, count * PANEL<T>, right, depth,
-                         own + first * PANEL<T>, from > 0);
-        }
+  const long parts = (count + ROWS - 1) / ROWS;
+  for (int place = 0; place < PLACES; place++) {
+    const T *left = tiles + place * apart<T>(count * all) + from * count;
+    const T *right = weights + place * apart<T>(depth * PANEL<T>);
+    T *own = to + place * apart<T>(count * PANEL<T>);
+    for (long part = 0; part < parts; part++) {
+      const long first = part * count / parts, end = (part + 1) * count / parts;
+      some_rows<T>(end - first, left + first * PANEL<T>, PANEL<T>, 1L, PANEL<T>, count * PANEL<T>, right, depth,
+          own + first * PANEL<T>, from > 0);
     }
+  }
 }
 
 // Slopes of the taps (O, 9, C) of a panel of outputs and one of inputs, from the transformed slopes and tiles: added to
 // what is there, or written.
 template <class T>
 void weights_slope(const T *slopes, const T *tiles, long count, long outs, long channels, T *taps, bool adds) {
-    constexpr long PARTS = (PANEL<T> + ROWS - 1) / ROWS, SIZE = (PANEL<T> + 1) * PANEL<T>;
-    T *products = scratch<T>(1, PLACES * SIZE);
-    fetch(taps, PANEL<T> * TAPS, channels);
-    for (int place = 0; place < PLACES; place++)
-        for (long part = 0; part < PARTS; part++) {
-            const long first = part * PANEL<T> / PARTS, end = (part + 1) * PANEL<T> / PARTS;
-            const T *left = slopes + place * apart<T>(count * outs) + first;
-            const T *right = tiles + place * apart<T>(count * channels);
-            some_rows<T>(end - first, left, 1L, PANEL<T>, count, 0L, right, count,
-                         products + place * SIZE + first * PANEL<T>, false);
-        }
-    for (long out = 0; out < PANEL<T>; out++)
-        for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
-            vec<T> all[PLACES], nine[TAPS];
-            for (int place = 0; place < PLACES; place++)
-                all[place] = load(products + place * SIZE + out * PANEL<T> + lane);
-            both_sides<T>(WEIGHT_BACK, all, nine);
-            for (int tap = 0; tap < TAPS; tap++) {
-                T *to = taps + (out * TAPS + tap) * channels + lane;
-                store(to, adds ? load(to) + nine[tap] : nine[tap]);
-            }
-        }
+  constexpr long PARTS = (PANEL<T> + ROWS - 1) / ROWS, SIZE = (PANEL<T> + 1) * PANEL<T>;
+  T *products = scratch<T>(1, PLACES * SIZE);
+  for (int place = 0; place < PLACES; place++)
+    for (long part = 0; part < PARTS; part++) {
+      const long first = part * PANEL<T> / PARTS, end = (part + 1) * PANEL<T> / PARTS;
+      const T *left = slopes + place * apart<T>(count * outs) + first;
+      const T *right = tiles + place * apart<T>(count * channels);
+      some_rows<T>(
+          end - first, left, 1L, PANEL<T>, count, 0L, right, count, products + place * SIZE + first * PANEL<T>, false);
+    }
+  for (long out = 0; out < PANEL<T>; out++)
+    for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
+      vec<T> all[PLACES], nine[TAPS];
+      load_places(products + out * PANEL<T> + lane, SIZE, all);
+      both_sides<T>(WEIGHT_BACK, all, nine);
+      for (int tap = 0; tap < TAPS; tap++) {
+        T *to = taps + (out * TAPS + tap) * channels + lane;
+        store(to, adds ? load(to) + nine[tap] : nine[tap]);
+      }
+    }
 }
 
 constexpr long PANELS = 4;   // of outputs, whose slopes stay in the cache
@@ -283,52 +261,50 @@ constexpr long DEPTH = 128;  // of a panel's weights, which stay in the cache
 
 template <class T>
 void forward(const T *images, const T *taps, T *tiles, T *results, Grid grid, long channels, long outs) {
-    T *weights = scratch<T>(0, PLACES * apart<T>(DEPTH * PANEL<T>));
-    T *products = scratch<T>(1, PLACES * apart<T>(grid.tiles * PANEL<T>));
-    cut(images, grid, channels, tiles);
-    for (long out = 0; out < outs; out += PANEL<T>) {
-        for (long first = 0; first < channels; first += DEPTH) {
-            const long depth = std::min(DEPTH, channels - first);
-            weights_of_outputs(taps + out * TAPS * channels + first, channels, depth, weights);
-            multiply(tiles, grid.tiles, channels, first, weights, depth, products);
-        }
-        put(products, grid, outs, results + out);
+  T *weights = scratch<T>(0, PLACES * apart<T>(DEPTH * PANEL<T>));
+  T *products = scratch<T>(1, PLACES * apart<T>(grid.tiles * PANEL<T>));
+  cut(images, grid, channels, tiles);
+  for (long out = 0; out < outs; out += PANEL<T>) {
+    for (long first = 0; first < channels; first += DEPTH) {
+      const long depth = std::min(DEPTH, channels - first);
+      weights_of_outputs(taps + out * TAPS * channels + first, channels, depth, weights);
+      multiply(tiles, grid.tiles, channels, first, weights, depth, products);
     }
+    put(products, grid, outs, results + out);
+  }
 }
 
-template <class T>
-void backward(const T *slopes, const T *taps, const T *tiles, T *of_images, T *of_taps, Grid grid, long channels,
-              long outs, bool adds) {
-    T *weights = scratch<T>(0, PLACES * apart<T>(DEPTH * PANEL<T>));
-    T *products = scratch<T>(1, PLACES * apart<T>(grid.tiles * PANEL<T>));
-    T *wide = scratch<T>(3, PLACES * apart<T>(grid.tiles * outs));
-    spread(slopes, grid, outs, wide);
-    for (long channel = 0; of_images && channel < channels; channel += PANEL<T>) {
-        for (long first = 0; first < outs; first += DEPTH) {
-            const long depth = std::min(DEPTH, outs - first);
-            weights_of_inputs(taps + first * TAPS * channels + channel, depth, channels, weights);
-            multiply(wide, grid.tiles, outs, first, weights, depth, products);
-        }
-        join(products, grid, channels, of_images + channel);
+template <class T> void backward(const T *slopes, const T *taps, const T *tiles, T *of_images, T *of_taps, Grid grid,
+    long channels, long outs, bool adds) {
+  T *weights = scratch<T>(0, PLACES * apart<T>(DEPTH * PANEL<T>));
+  T *products = scratch<T>(1, PLACES * apart<T>(grid.tiles * PANEL<T>));
+  T *wide = scratch<T>(2, PLACES * apart<T>(grid.tiles * outs));
+  spread(slopes, grid, outs, wide);
+  for (long channel = 0; of_images && channel < channels; channel += PANEL<T>) {
+    for (long first = 0; first < outs; first += DEPTH) {
+      const long depth = std::min(DEPTH, outs - first);
+      weights_of_inputs(taps + first * TAPS * channels + channel, depth, channels, weights);
+      multiply(wide, grid.tiles, outs, first, weights, depth, products);
     }
-    for (long block = 0; of_taps && block < outs; block += PANELS * PANEL<T>)
-        for (long in = 0; in < channels; in += PANEL<T>)
-            for (long out = block; out < std::min(outs, block + PANELS * PANEL<T>); out += PANEL<T>)
-                weights_slope(wide + out * grid.tiles, tiles + in * grid.tiles, grid.tiles, outs, channels,
-                              of_taps + out * TAPS * channels + in, adds);
+    join(products, grid, channels, of_images + channel);
+  }
+  for (long block = 0; of_taps && block < outs; block += PANELS * PANEL<T>)
+    for (long in = 0; in < channels; in += PANEL<T>)
+      for (long out = block; out < std::min(outs, block + PANELS * PANEL<T>); out += PANEL<T>)
+        weights_slope(wide + out * grid.tiles, tiles + in * grid.tiles, grid.tiles, outs, channels,
+            of_taps + out * TAPS * channels + in, adds);
 }
 
 }  // namespace
 
-#define EXPORTED(T)                                                                                                    \
-    extern "C" void winograd_forward_##T(const T *images, const T *taps, T *tiles, T *results, int64_t count,          \
-                                         int64_t height, int64_t width, int64_t channels, int64_t outs) {              \
-        forward(images, taps, tiles, results, Grid(count, height, width), channels, outs);                             \
-    }                                                                                                                  \
-    extern "C" void winograd_backward_##T(const T *slopes, const T *taps, const T *tiles, T *of_images, T *of_taps,    \
-                                          int64_t count, int64_t height, int64_t width, int64_t channels,              \
-                                          int64_t outs, int64_t adds) {                                                \
-        backward(slopes, taps, tiles, of_images, of_taps, Grid(count, height, width), channels, outs, adds);           \
-    }
+#define EXPORTED(T) \
+  extern "C" void winograd_forward_##T(const T *images, const T *taps, T *tiles, T *results, int64_t count, \
+      int64_t height, int64_t width, int64_t channels, int64_t outs) { \
+    forward(images, taps, tiles, results, Grid(count, height, width), channels, outs); \
+  } \
+  extern "C" void winograd_backward_##T(const T *slopes, const T *taps, const T *tiles, T *of_images, T *of_taps, \
+      int64_t count, int64_t height, int64_t width, int64_t channels, int64_t outs, int64_t adds) { \
+    backward(slopes, taps, tiles, of_images, of_taps, Grid(count, height, width), channels, outs, adds); \
+  }
 EXPORTED(float)
 EXPORTED(double)

@@ -6,8 +6,9 @@ Every network meets every norm and every arm that applies to it, and every norm 
 import dataclasses
 from typing import Any
 
-from crossarch.trainables.config import ModelConfig, RunConfig, from_dict
+from crossarch.trainables.config import RunConfig, from_dict
 from crossarch.trainables.data.catalog import DATASETS, Dataset
+from crossarch.trainables.parts import ModelConfig
 
 PHASES = {"warmup": 2, "period": 2, "stabilization": 6}
 EPOCHS = 8

@@ -27,22 +27,6 @@ from crossarch.trainables.parts import (
 )
 from crossarch.trainables.settings import Part, Settings, check_kind, check_value, setting
 
-__all__ = [
-    "AugmentationConfig",
-    "DataConfig",
-    "DistillationConfig",
-    "KeepRateConfig",
-    "LearningRateConfig",
-    "ModelConfig",
-    "OptimizerConfig",
-    "PhasesConfig",
-    "RunConfig",
-    "Settings",
-    "flatten",
-    "from_dict",
-    "set_dotted",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationConfig(Settings):

@@ -125,14 +125,10 @@ def key(compiler: str) -> str:
 
 
 def processor(info: Path) -> str:
-    """What code for "native" depends on: of the first core in Linux's file, or without one as Python knows it."""
-    told = {"vendor_id", "cpu family", "model", "model name", "flags", "Features", "CPU implementer", "CPU part"}
-    try:
-        lines = info.read_text().partition("\n\n")[0].splitlines()
-    except OSError:
-        lines = []
-    lines = [line for line in lines if line.partition(":")[0].strip() in told]
-    return "\n".join([platform.machine(), *(lines or [platform.processor()])])
+    """What code for "native" depends on: names and abilities of Linux's file, or the name that Python knows."""
+    told = ("cpu family", "model", "flags", "Features", "CPU implementer", "CPU part")
+    lines = {line for line in info.read_text().splitlines() if line.startswith(told)} if info.exists() else ()
+    return "\n".join([platform.machine(), platform.processor(), *sorted(lines)])
 
 
 def compile_to(path: Path, compiler: str) -> None:

@@ -20,11 +20,6 @@ class StridedConv2d(nn.Conv2d):
 def use_strided(network: nn.Module) -> None:
     """Makes each such convolution of the network a StridedConv2d, in place."""
     for module in network.modules():
-        if type(module) is nn.Conv2d and is_pointwise(module) and module.in_channels < ENOUGH:
-            module.__class__ = StridedConv2d
-
-
-def is_pointwise(convolution: nn.Conv2d) -> bool:
-    """Whether it is of 1 x 1 with a stride, neither padded nor in groups."""
-    shape = (convolution.kernel_size, convolution.padding, convolution.groups)
-    return shape == ((1, 1), (0, 0), 1) and convolution.stride != (1, 1)
+        if type(module) is nn.Conv2d and module.in_channels < ENOUGH and module.stride != (1, 1):
+            shape = (module.kernel_size, module.padding, module.groups)
+            module.__class__ = StridedConv2d if shape == ((1, 1), (0, 0), 1) else nn.Conv2d

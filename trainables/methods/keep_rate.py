@@ -2,7 +2,7 @@
 
 import math
 
-from crossarch.trainables.config import KeepRateConfig, PhasesConfig
+from crossarch.trainables.parts import KeepRateConfig, PhasesConfig
 
 
 def keep_rate(epoch: int, config: KeepRateConfig | None, phases: PhasesConfig | None) -> float:

@@ -8,7 +8,6 @@ import torch
 from settings import images_of, make
 from torch import nn
 
-from crossarch.trainables.config import KeepRateConfig, ModelConfig
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.loop import train
@@ -16,7 +15,7 @@ from crossarch.trainables.methods.drop_path import set_keep_rate
 from crossarch.trainables.methods.virtual_shortcut import VirtualShortcut
 from crossarch.trainables.models.foreign import torchvision_network
 from crossarch.trainables.models.registry import build, build_on_meta, parameter_count
-from crossarch.trainables.parts import AUXILIARY, TORCHVISION
+from crossarch.trainables.parts import AUXILIARY, TORCHVISION, KeepRateConfig, ModelConfig
 
 MOBILE = ModelConfig(architecture="torchvision:mobilenet_v3_small")
 BLOCKS = ("network.features.4", "network.features.5")

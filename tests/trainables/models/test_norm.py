@@ -8,8 +8,8 @@ import torch
 from settings import model_of
 from torch import nn
 
-from crossarch.trainables.config import ModelConfig
 from crossarch.trainables.models.norm import group_norm, make_norm, scaled
+from crossarch.trainables.parts import ModelConfig
 
 ANY = ModelConfig(architecture="convnet")
 

@@ -26,7 +26,7 @@ COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-std=c++17", "-shared", "-fPIC")
 """Not -ffast-math: that a run has diverged is seen by its NaNs."""
 TUNING = ("-march=native", "-mcpu=native")
-"""The flag for this processor: the first that the compiler takes. Some for ARM refuse the first."""
+"""The first that the compiler takes: some for ARM refuse the first."""
 SECONDS = 120
 """After which a compiler is stopped."""
 

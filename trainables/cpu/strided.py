@@ -1,6 +1,6 @@
-"""Convolutions of 1 x 1 with a stride, for few channels: their gradient by torch writes where it must not.
+"""Convolutions of 1 x 1 with a stride: torch 2.13's gradient for fewer than 8 channels that lie last ends the process.
 
-torch 2.13's, of fewer than 8 channels that lie last, ends the process on processors with AVX2 and no more.
+So it does on processors with AVX2 and no more.
 """
 
 import torch.nn.functional as F  # noqa: N812, the field's name for it
@@ -11,7 +11,7 @@ ENOUGH = 8
 
 
 class StridedConv2d(nn.Conv2d):
-    """A convolution of 1 x 1 of the pixels that its stride leaves; a `nn.Conv2d` is made one in place."""
+    """A convolution of 1 x 1 of those pixels alone; a `nn.Conv2d` is made one in place."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002, torch's name
         return F.conv2d(input[:, :, :: self.stride[0], :: self.stride[1]], weight, bias)

@@ -88,7 +88,7 @@ def _integers(images: Tensor, low: int, high: int) -> Tensor:
 
 
 def draw_color(images: Tensor) -> Strengths:
-    """Brightness, saturation factor and contrast factor, each (N, 1, 1, 1)."""
+    """Brightness in +-0.5, factors of saturation in 0..2 and contrast in 0.5..1.5, each (N, 1, 1, 1)."""
     limits = ((-BRIGHTNESS, BRIGHTNESS), (0.0, SATURATION), CONTRAST)
     return tuple(uniform(images, low, high, 1, 1, 1) for low, high in limits)
 
@@ -103,7 +103,7 @@ def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast
 
 
 def draw_crop(images: Tensor) -> Strengths:
-    """Pixels down and to the right, each (N,)."""
+    """Pixels down and to the right, up to 12.5 % of the side, each (N,)."""
     limits = (round(side * CROP_SHARE) for side in images.shape[2:])
     return tuple(_integers(images, -limit, limit) for limit in limits)
 
@@ -138,7 +138,7 @@ def apply_cutout(images: Tensor, top: Tensor, left: Tensor) -> Tensor:
 
 
 def draw_flip(images: Tensor) -> Strengths:
-    """Whether each image is mirrored (N, 1, 1, 1)."""
+    """Whether each image is mirrored (N, 1, 1, 1): half of them."""
     return (torch.rand(len(images), 1, 1, 1, device=images.device) < FLIP_PROBABILITY,)
 
 
@@ -148,7 +148,7 @@ def apply_flip(images: Tensor, mirrored: Tensor) -> Tensor:
 
 
 def draw_scale(images: Tensor) -> Strengths:
-    """Factors of the two axes (N, 2)."""
+    """Factors of the two axes (N, 2), in [1/1.2, 1.2]."""
     return (uniform(images, 1 / SCALE, SCALE, 2),)
 
 
@@ -159,7 +159,7 @@ def apply_scale(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def draw_rotate(images: Tensor) -> Strengths:
-    """Angles (N,) in radians."""
+    """Angles (N,) in radians, of +-15 degrees."""
     return (uniform(images, -ROTATION_DEGREES, ROTATION_DEGREES) * (math.pi / 180),)
 
 

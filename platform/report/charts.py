@@ -46,15 +46,15 @@ class ChartPanel:
         return tuple(sorted({at for line in self.lines if not line.is_level for at, _ in line.points}))
 
 
-def chart_panels(study: Study, table: Table) -> tuple[ChartPanel, ...]:
+def chart_panels(table: Table) -> tuple[ChartPanel, ...]:
     """The panels that have a point, in the chart's order."""
-    if study.chart is None:
+    chart = table.study.chart
+    if chart is None:
         return ()
-    shown = _shown(study, study.chart)
+    shown = _shown(table.study, chart)
     places = spread_out(list(shown.values()))
     panels = (
-        ChartPanel(name=name, lines=tuple(_lines(study, study.chart, table, name, keys, places)))
-        for name, keys in shown.items()
+        ChartPanel(name=name, lines=tuple(_lines(chart, table, name, keys, places))) for name, keys in shown.items()
     )
     return tuple(panel for panel in panels if panel.places)
 
@@ -85,16 +85,14 @@ def spread_out(panels: Sequence[Sequence[Key]]) -> dict[Key, int]:
     return places
 
 
-def _lines(
-    study: Study, chart: Chart, table: Table, panel: str, keys: Sequence[Key], places: Mapping[Key, int]
-) -> Iterator[Line]:
-    levels = {arm.label for arm in study.arms if arm.name in chart.levels}
+def _lines(chart: Chart, table: Table, panel: str, keys: Sequence[Key], places: Mapping[Key, int]) -> Iterator[Line]:
+    levels = {arm.label for arm in table.study.arms if arm.name in chart.levels}
     for key in keys:
         network, arm = key
         is_level = arm in levels
         own = [
             (choice, cell.accuracy)
-            for row_arm, choice, column, cell in _cells(study, chart, table)
+            for row_arm, choice, column, cell in _cells(chart, table)
             if column == network and arm in ("", row_arm) and cell.accuracy
         ]
         points = [(at, told) for choice, told in own for where, at in chart.points.get(choice, ()) if where == panel]
@@ -106,9 +104,9 @@ def _lines(
             yield Line(name=name, place=places[key], points=ordered, is_level=is_level)
 
 
-def _cells(study: Study, chart: Chart, table: Table) -> Iterator[tuple[str, str, str, Cell]]:
+def _cells(chart: Chart, table: Table) -> Iterator[tuple[str, str, str, Cell]]:
     """Arm, what the chart calls the point, network and cell."""
-    names = {arm.label: arm.name for arm in study.arms}
+    names = {arm.label: arm.name for arm in table.study.arms}
     for row in table.rows:
         choice = names[row.arm] if chart.axis == "arm" else row.choices[table.axes.index(chart.axis)]
         for network, cell in zip(table.networks, row.cells, strict=True):

@@ -67,14 +67,12 @@ class Report:
         return (*tables, *self.answers, *(picture.data for picture in self.pictures))
 
 
-def digest(
-    study: Study, table: Table, results: Mapping[str, RunResult], root: Path, recorded: Sequence[str] = ()
-) -> str:
+def digest(table: Table, results: Mapping[str, RunResult], root: Path, recorded: Sequence[str] = ()) -> str:
     """What a page depends on, without making it."""
     from crossarch.platform.run.data import store
 
     runs = [(run.run_id, run.outcome, results[run.run_id].finished_at) for run in table.runs if run.run_id in results]
-    told = [VERSION, repr(study), list(table.seeds), sorted(runs), store(root).names(), list(recorded)]
+    told = [VERSION, repr(table.study), list(table.seeds), sorted(runs), store(root).names(), list(recorded)]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
@@ -98,7 +96,7 @@ def make_report(
         numbers=sheets.numbers(table),
         headline=verdicts.headline(table),
         against=verdicts.against(table),
-        pictures=robust.pictures or tuple(pictures(study, table, results, where)),
+        pictures=robust.pictures or tuple(pictures(table, results, where)),
         legend=tuple((swatch(place), one_line(name)) for place, name in named),
         answers=robust.sheets,
         mosaics=tuple(mosaics(study, seeds, root)),
@@ -110,7 +108,7 @@ def make_report(
         command=command(study, seeds) or next((without_places(each) for each in reversed(recorded)), ""),
         commits=table.conditions.commits,
         as_of=max((each.finished_at for each in known), default="")[:19].replace("T", " "),
-        digest=digest(study, table, results, root, recorded),
+        digest=digest(table, results, root, recorded),
     )
 
 
@@ -129,12 +127,13 @@ def conditions_in_words(table: Table) -> str:
     return f"Trained on {one_line(where)}." if where else ""
 
 
-def pictures(study: Study, table: Table, results: Mapping[str, RunResult], where: str) -> Iterable[Picture]:
+def pictures(table: Table, results: Mapping[str, RunResult], where: str) -> Iterable[Picture]:
     """The figures for which there are data."""
+    study = table.study
     seeds = f"n = {len(table.seeds)} seeds a cell where all finished" if len(table.seeds) > 1 else "n = 1 run a cell"
     if any(cell and (cell.accuracy or cell.published) for row in table.rows for cell in row.cells):
-        yield accuracy_picture(study, table, f"{seeds}. {where}")
-    drawn = charts.chart_panels(study, table)
+        yield accuracy_picture(table, f"{seeds}. {where}")
+    drawn = charts.chart_panels(table)
     if study.chart and drawn:
         yield chart_picture(study.chart, drawn, table, f"{seeds}. {where}")
     for quantity, name in (("validation_accuracy", "validation-accuracy"), ("train_loss", "training-loss")):
@@ -143,13 +142,13 @@ def pictures(study: Study, table: Table, results: Mapping[str, RunResult], where
             yield curve_picture(study, panels, quantity, name, f"{seeds}. {where}")
 
 
-def accuracy_picture(study: Study, table: Table, told: str) -> Picture:
+def accuracy_picture(table: Table, told: str) -> Picture:
     """Accuracy by network and arm, beside the paper's."""
-    arms = [arm.label for arm in study.arms]
+    arms = [arm.label for arm in table.study.arms]
     cells = [cell for row in table.rows for cell in row.cells if cell]
     spread = "Error bars: one sample standard deviation. " if len(table.seeds) > 1 else ""
     hollow = "Hollow: the paper's number. " if any(cell.published for cell in cells) else ""
-    note = f"{METRICS.get(table.metric, table.metric)}, mean of the finished runs. {spread}{hollow}{told}"
+    note = f"{METRICS.get(table.study.metric, table.study.metric)}, mean of the finished runs. {spread}{hollow}{told}"
     drawn, whole = figures.accuracy_figures(table, arms), figures.accuracy_figure(table, arms)
     return make_picture("accuracy", "Accuracy by network", note, drawn, whole, sheets.numbers(table), wide=True)
 
@@ -157,7 +156,7 @@ def accuracy_picture(study: Study, table: Table, told: str) -> Picture:
 def chart_picture(chart: Chart, drawn: Sequence[charts.ChartPanel], table: Table, told: str) -> Picture:
     """Accuracy over what the study varies, as the paper's figure has it."""
     spread = "Band: one sample standard deviation. " if len(table.seeds) > 1 else ""
-    note = f"{METRICS.get(table.metric, table.metric)}, mean of the finished runs. {spread}{told}"
+    note = f"{METRICS.get(table.study.metric, table.study.metric)}, mean of the finished runs. {spread}{told}"
     return make_picture(
         "chart",
         f"{chart.reference}, in our numbers",

@@ -24,8 +24,8 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
 def render_markdown(table: Table, answers: Iterable[Sheet] = ()) -> str:
     """The whole report, a sweep's `answers` included, ending in a line break; names and errors in it are escaped."""
     sections = [
-        f"## {escape(table.study)}",
-        f"{escape(table.question)}\n\n_{escape(table.reference)}_",
+        f"## {escape(table.study.name)}",
+        f"{escape(table.study.question)}\n\n_{escape(table.study.reference)}_",
         *(escape(line) for line in filter(None, (headline(table),))),
         grid((*map(title, table.axes), "Arm", *table.networks), _rows(table)),
         "\n".join(f"- {escape(sentence)}" for sentence in caption(table)),

@@ -48,7 +48,7 @@ def write_report(study: Study, seeds: tuple[int, ...], root: Path, folder: Path,
     recorded = [invocation.command for invocation in ledger.invocations(study.name)]
     if not anew:
         table = build_table(study, seeds, results)
-        if digest_of(folder / PAGE) == digest(study, table, results, root, recorded):
+        if digest_of(folder / PAGE) == digest(table, results, root, recorded):
             return []
     written = []
     for name, content in files(make_report(study, seeds, results, root, recorded)):

@@ -252,7 +252,7 @@ def failures(table: Table) -> Sheet:
 
 
 def _place(table: Table) -> tuple[str, ...]:
-    return ("Arm", *map(title, table.all_axes), "Seed")
+    return ("Arm", *(title(axis.name) for axis in table.study.axes), "Seed")
 
 
 def _labels(run: Run) -> tuple[Entry, ...]:

@@ -87,32 +87,24 @@ class Teacher:
 class Table:
     """A study's answer so far. Rows go choice by choice and, within one, arm by arm."""
 
-    study: str
-    question: str
-    reference: str
-    metric: str
+    study: Study
     seeds: tuple[int, ...]
-    axes: tuple[str, ...]
-    """The axes that are not columns: the names of the rows' choices."""
-    all_axes: tuple[str, ...]
-    """The names of a run's cell: these axes and, in its place, that of the columns."""
     networks: tuple[str, ...]
     """The columns: networks to which any arm applies."""
-    measured_from: str
-    """Arm and network that gaps are measured from."""
     rows: tuple[Row, ...]
     teachers: tuple[Teacher, ...]
     runs: tuple[Run, ...]
     """Every run, each once: teachers that are no cell first."""
     conditions: Conditions
-    profile: str = "paper"
-    """The reading of the paper that the study's arms are of."""
-    budget: float = 1.0
-    """Factor on every epoch constant."""
-    contrasts: tuple[Contrast, ...] = ()
+    contrasts: tuple[Contrast, ...]
     """What the runs say of the study's claims."""
-    mixed: tuple[str, ...] = ()
+    mixed: tuple[str, ...]
     """What cells hold that came about otherwise than the rest, a phrase each (`mixture`)."""
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The axes that are not columns: the names of the rows' choices."""
+        return tuple(axis.name for axis in self.study.axes if axis.name != self.study.columns)
 
     @property
     def failures(self) -> tuple[Run, ...]:
@@ -143,21 +135,13 @@ def build_table(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunR
     networks = tuple(network for network in study.networks if network in {cell[study.column] for _, cell in cells})
     runs = {run.run_id: run for group in teachers.values() for run in group} | in_cells
     return Table(
-        study=study.name,
-        question=study.question,
-        reference=study.reference,
-        metric=study.metric,
+        study=study,
         seeds=seeds,
-        axes=tuple(axis.name for axis in study.axes if axis.name != study.columns),
-        all_axes=tuple(axis.name for axis in study.axes),
         networks=networks,
-        measured_from=f"{study.arms[0].label}, {study.teacher}",
         rows=tuple(_rows(study, networks, cells)),
         teachers=tuple(_teacher(study, group, cells) for group in teachers.values()),
         runs=tuple(runs.values()),
         conditions=conditions(results[name] for name in runs if name in results),
-        profile=study.profile,
-        budget=study.budget,
         mixed=mixture(
             [[results[run.run_id] for run in group if run.run_id in results] for group in cells.values()],
             of_other_versions(results, (plan.config for plan in (*planned, *teachers_of(planned))), runs),

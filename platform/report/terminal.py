@@ -33,9 +33,9 @@ SHOWN_FAILURES = 10
 def render_report(table: Table, width: int = 80) -> RenderableType:
     """The whole report: question, table, teachers, what did not finish and why, and how it all came about."""
     return Group(
-        Text(table.study, style="bold"),
-        Text(one_line(table.question)),
-        Text(one_line(table.reference), style="italic"),
+        Text(table.study.name, style="bold"),
+        Text(one_line(table.study.question)),
+        Text(one_line(table.study.reference), style="italic"),
         *(Text(line) for line in filter(None, (headline(table),))),
         *(part for grid in _grids(table, width) for part in (Text(), grid)),
         Text(),
@@ -67,7 +67,7 @@ def render_status(table: Table) -> RenderableType:
     grid.add_section()
     _add_counts(grid, (*("" for _ in table.axes), "All runs", ""), table.counts, states)
     finished = f"{table.counts['finished']} of {len(table.runs)} runs finished"
-    return Group(Text(f"{table.study}: {finished}", style="bold"), grid, *_failures(table.failures))
+    return Group(Text(f"{table.study.name}: {finished}", style="bold"), grid, *_failures(table.failures))
 
 
 def _grids(table: Table, width: int) -> list[Grid]:

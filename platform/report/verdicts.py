@@ -142,8 +142,8 @@ def headline(table: Table) -> str:
         return ""
     verdicts = [each.verdict for each in compared]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in get_args(Verdict))
-    shorter = "" if table.budget == 1 else f", at {table.budget:g} of the paper's epochs"
-    return f"Against the paper, profile {table.profile}{shorter}: {len(compared)} published numbers, {counts}."
+    shorter = "" if table.study.budget == 1 else f", at {table.study.budget:g} of the paper's epochs"
+    return f"Against the paper, profile {table.study.profile}{shorter}: {len(compared)} published numbers, {counts}."
 
 
 def told(table: Table) -> tuple[Comparison, ...]:

@@ -71,14 +71,15 @@ def remarks(accuracy: Summary | None, counts: Counts) -> tuple[str, ...]:
 
 def caption(table: Table) -> list[str]:
     """What the numbers mean, a sentence each."""
-    metric = METRICS.get(table.metric, table.metric)
+    metric = METRICS.get(table.study.metric, table.study.metric)
     seeds = ", ".join(map(str, table.seeds))
     many = f"mean ± sample standard deviation over n = {len(table.seeds)} runs, seeds {seeds}"
     cells = [cell for row in table.rows for cell in row.cells]
     sentences = [f"{metric}: {many if len(table.seeds) > 1 else f'n = 1, a single run with seed {seeds}'}."]
     if any(cell and cell.gap is not None for cell in cells):
+        origin = f"{table.study.arms[0].label}, {table.study.teacher}"
         same = f" at the same {' and '.join(table.axes)}" if table.axes else ""
-        sentences.append(f"In brackets: points above or below {table.measured_from}{same}.")
+        sentences.append(f"In brackets: points above or below {origin}{same}.")
     if None in cells:
         sentences.append(f"{NOT_APPLICABLE} marks a network to which the arm does not apply.")
     if any(run.outcome != "stopped" for run in table.failures):

@@ -70,7 +70,7 @@ def accuracies(study):
 
 def test_lines_go_through_every_choice_of_the_axis(over_images):
     table = build_table(over_images, over_images.seeds, accuracies(over_images))
-    panels = charts.chart_panels(over_images, table)
+    panels = charts.chart_panels(table)
     deep = {"ResNet0, Baseline": [(1.0, 10.0), (10.0, 15.0)], "ResNet0, Full": [(1.0, 30.0), (10.0, 35.0)]}
     assert told(panels) == {"All": {"ConvNet, Baseline": [(1.0, 11.0), (10.0, 16.0)], **deep}, "Deep": deep}
     assert {line.name: line.place for line in panels[1].lines}.items() <= {
@@ -80,7 +80,7 @@ def test_lines_go_through_every_choice_of_the_axis(over_images):
 
 def test_arms_are_points_and_the_teachers_numbers_are_level_lines(over_arms):
     table = build_table(over_arms, over_arms.seeds, accuracies(over_arms))
-    (panel,) = charts.chart_panels(over_arms, table)
+    (panel,) = charts.chart_panels(table)
     assert [(line.name, line.is_level) for line in panel.lines] == [
         ("ResNet18", False),
         ("ConvNet, Baseline", True),
@@ -94,7 +94,7 @@ def test_arms_are_points_and_the_teachers_numbers_are_level_lines(over_arms):
 def test_what_is_drawn_is_what_the_lines_say(over_images, over_arms):
     for study in (over_images, over_arms):
         table = build_table(study, study.seeds, accuracies(study))
-        panels = charts.chart_panels(study, table)
+        panels = charts.chart_panels(table)
         figures = charts.chart_figures(study.chart, panels)
         assert len(figures) == len(panels)
         for panel, drawn in zip(panels, figures, strict=True):
@@ -123,8 +123,8 @@ def test_lines_of_one_panel_differ_in_colour_while_colours_last():
 
 
 def test_a_study_without_a_chart_or_without_results_has_no_panels(study, over_images, results):
-    assert charts.chart_panels(study, build_table(study, study.seeds, results)) == ()
-    assert charts.chart_panels(over_images, build_table(over_images, over_images.seeds, {})) == ()
+    assert charts.chart_panels(build_table(study, study.seeds, results)) == ()
+    assert charts.chart_panels(build_table(over_images, over_images.seeds, {})) == ()
 
 
 def test_the_page_has_the_chart_with_its_own_legend_and_data(over_arms, tmp_path):

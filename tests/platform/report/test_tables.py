@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from crossarch.platform.report.tables import STATES, build_table
+from crossarch.platform.report.wording import caption
 from crossarch.search_spaces.arms import BASELINE, FULL, WITHOUT_DP_KD
 from crossarch.trainables.identity import run_id
 
@@ -33,7 +34,7 @@ def test_finished_runs_are_averaged_by_hand(table):
 def test_gaps_are_measured_from_the_first_arm_of_the_teachers_network(table):
     assert [cell.gap for cell in table.rows[0].cells] == [None, -10]
     assert table.rows[1].cells[1].gap == 3.5
-    assert table.measured_from == "Baseline, ConvNet"
+    assert "In brackets: points above or below Baseline, ConvNet." in caption(table)
 
 
 def test_diverged_failed_blocked_and_missing_runs_are_counted_and_never_averaged(study, table, make_results):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crossarch.platform.report.figures import ACCURACY_WIDTH, COLOURS, band, compose, draw_line, label
+from crossarch.platform.report.figures import ACCURACY_WIDTH, COLOURS, Drawn, band, draw_line, drawn, label
 from crossarch.platform.report.sheets import Sheet, figure, sheet, summed, words
 from crossarch.platform.report.statistics import Summary
 from crossarch.platform.report.tables import Cell, Table
@@ -14,7 +14,6 @@ from crossarch.search_spaces.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Key = tuple[str, str]
 """A line: network and arm by label, the arm empty where arms are points."""
@@ -114,15 +113,10 @@ def _cells(chart: Chart, table: Table) -> Iterator[tuple[str, str, str, Cell]]:
                 yield row.arm, choice, network, cell
 
 
-def chart_figures(chart: Chart, panels: Sequence[ChartPanel]) -> "list[Figure]":
-    """A figure for each panel."""
-    return [compose([_drawer(chart, panel)], {}, width=ACCURACY_WIDTH) for panel in panels]
-
-
-def chart_figure(chart: Chart, panels: Sequence[ChartPanel]) -> "Figure":
-    """All panels in one figure, with a legend."""
+def chart_figures(chart: Chart, panels: Sequence[ChartPanel]) -> Drawn:
+    """The panels as they are drawn."""
     drawers = [_drawer(chart, panel) for panel in panels]
-    return compose(drawers, legend_of(panels), width=ACCURACY_WIDTH, abreast=2)
+    return drawn(drawers, legend_of(panels), width=ACCURACY_WIDTH, abreast=2)
 
 
 def legend_of(panels: Sequence[ChartPanel]) -> dict[int, str]:

@@ -149,8 +149,8 @@ def accuracy_picture(table: Table, told: str) -> Picture:
     spread = "Error bars: one sample standard deviation. " if len(table.seeds) > 1 else ""
     hollow = "Hollow: the paper's number. " if any(cell.published for cell in cells) else ""
     note = f"{METRICS.get(table.study.metric, table.study.metric)}, mean of the finished runs. {spread}{hollow}{told}"
-    drawn, whole = figures.accuracy_figures(table, arms), figures.accuracy_figure(table, arms)
-    return make_picture("accuracy", "Accuracy by network", note, drawn, whole, sheets.numbers(table), wide=True)
+    drawn = figures.accuracy_figures(table, arms)
+    return make_picture("accuracy", "Accuracy by network", note, drawn, sheets.numbers(table), wide=True)
 
 
 def chart_picture(chart: Chart, drawn: Sequence[charts.ChartPanel], table: Table, told: str) -> Picture:
@@ -162,7 +162,6 @@ def chart_picture(chart: Chart, drawn: Sequence[charts.ChartPanel], table: Table
         f"{chart.reference}, in our numbers",
         note,
         charts.chart_figures(chart, drawn),
-        charts.chart_figure(chart, drawn),
         charts.chart_sheet(chart, drawn, "chart"),
         wide=True,
         legend=tuple((swatch(place), one_line(name)) for place, name in charts.legend_of(drawn).items()),
@@ -186,8 +185,7 @@ def curve_picture(study: Study, panels: tuple[curves.Panel, ...], quantity: str,
         name,
         f"{axis} over epochs",
         note,
-        figures.curve_panels(panels, axis),
-        figures.curve_figure(panels, axis),
+        figures.curve_figures(panels, axis),
         curves.curve_sheet(study, panels, quantity, name),
         titles=[one_line(f"{axis} over epochs, {panel.heading}") for panel in panels],
     )

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crossarch.platform.report.curves import Panel, Series
 from crossarch.platform.report.statistics import Summary
@@ -87,6 +87,15 @@ def style(place: int) -> Style:
     )
 
 
+class Drawn(NamedTuple):
+    """What is drawn of several panels."""
+
+    panels: "list[Figure]"
+    """Each by itself."""
+    whole: "Figure"
+    """All in one, with a legend."""
+
+
 @contextmanager
 def drawing() -> Iterator[None]:
     """Our settings, whatever the user's are."""
@@ -105,18 +114,11 @@ def label(text: str) -> str:
     return f"\u200b{short}" if short.startswith("_") else short
 
 
-def curve_panels(panels: Sequence[Panel], ylabel: str) -> "list[Figure]":
-    """A figure for each panel, all with the same axes."""
-    limits = _limits(panels)
-    drawers = [_curve(panel, ylabel, limits) for panel in panels]
-    return [compose([draw], {}) for draw in drawers]
-
-
-def curve_figure(panels: Sequence[Panel], ylabel: str) -> "Figure":
-    """All panels in one figure, with a legend."""
+def curve_figures(panels: Sequence[Panel], ylabel: str) -> Drawn:
+    """The curves of each panel, all with the same axes."""
     arms = {series.place: series.arm for panel in panels for series in panel.series}
     limits = _limits(panels)
-    return compose([_curve(panel, ylabel, limits) for panel in panels], arms)
+    return drawn([_curve(panel, ylabel, limits) for panel in panels], arms)
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float, int]:
@@ -167,20 +169,13 @@ def draw_line(
     axes.plot(at, values, color=look.colour, linestyle=look.dashes, marker=look.marker, **how)
 
 
-def accuracy_figures(table: Table, arms: Sequence[str]) -> "list[Figure]":
-    """A figure for each choice of the other axes: a dot an arm and network, the paper's number hollow."""
-    limits = _accuracy_limits(table)
-    return [
-        compose([draw], {}, width=ACCURACY_WIDTH, top=TOP if table.axes else RIGHT)
-        for draw in _accuracies(table, arms, limits)
-    ]
-
-
-def accuracy_figure(table: Table, arms: Sequence[str]) -> "Figure":
-    """All choices in one figure, with a legend."""
-    drawn = {row.arm for row in table.rows}
-    known = {place: arm for place, arm in enumerate(arms) if arm in drawn}
-    return compose(_accuracies(table, arms, _accuracy_limits(table)), known, width=ACCURACY_WIDTH, abreast=2)
+def accuracy_figures(table: Table, arms: Sequence[str]) -> Drawn:
+    """A panel for each choice of the other axes: a dot an arm and network, the paper's number hollow."""
+    limits, there = _accuracy_limits(table), {row.arm for row in table.rows}
+    shown = {place: arm for place, arm in enumerate(arms) if arm in there}
+    groups = itertools.groupby(table.rows, key=lambda row: row.choices)
+    panels = [_accuracy(table, ", ".join(choices), list(rows), shown, limits) for choices, rows in groups]
+    return drawn(panels, shown, width=ACCURACY_WIDTH, abreast=2, top=TOP if table.axes else RIGHT)
 
 
 def _accuracy_limits(table: Table) -> tuple[float, float]:
@@ -193,25 +188,18 @@ def _accuracy_limits(table: Table) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _accuracies(table: Table, arms: Sequence[str], limits: tuple[float, float]) -> "list[Callable[[Axes], None]]":
-    groups = [(choices, list(rows)) for choices, rows in itertools.groupby(table.rows, key=lambda row: row.choices)]
-    return [_accuracy(table, ", ".join(choices), rows, arms, limits) for choices, rows in groups]
-
-
 def _accuracy(
-    table: Table, heading: str, rows: Sequence[Row], arms: Sequence[str], limits: tuple[float, float]
+    table: Table, heading: str, rows: Sequence[Row], arms: Mapping[int, str], limits: tuple[float, float]
 ) -> "Callable[[Axes], None]":
-    shown = {row.arm for row in table.rows}
-    drawn = [arm for arm in arms if arm in shown]
+    slots = {arm: (slot, style(place)) for slot, (place, arm) in enumerate(arms.items())}
 
     def draw(axes: "Axes") -> None:
-        step = 0.8 / len(drawn)
+        step = 0.8 / len(slots)
         for row in rows:
-            slot = drawn.index(row.arm)
+            slot, look = slots[row.arm]
             for column, cell in enumerate(row.cells):
                 if cell:
-                    place = column + (slot - (len(drawn) - 1) / 2) * step
-                    _draw_cell(axes, cell, place, step, style(arms.index(row.arm)))
+                    _draw_cell(axes, cell, column + (slot - (len(slots) - 1) / 2) * step, step, look)
         names = [label(network) for network in table.networks]
         axes.set_xticks(range(len(names)), labels=names)
         axes.set(title=label(heading), ylabel="Accuracy (%)", ylim=limits, xlim=(-0.5, len(names) - 0.5))
@@ -236,6 +224,19 @@ def legend_columns(arms: Iterable[str], wide: float) -> int:
     """How many entries fit beside each other in `wide` inches."""
     entry = 0.8 + 0.09 * max((len(label(arm)) for arm in arms), default=0)
     return max(1, int(wide / entry))
+
+
+def drawn(
+    drawers: "Sequence[Callable[[Axes], None]]",
+    arms: Mapping[int, str],
+    *,
+    width: float = WIDTH,
+    abreast: int = ABREAST,
+    top: float = TOP,
+) -> Drawn:
+    """What `compose` makes of each panel, without a legend and `top` below its edge, and of all."""
+    panels = [compose([draw], {}, width=width, top=top) for draw in drawers]
+    return Drawn(panels, compose(drawers, arms, width=width, abreast=abreast))
 
 
 def compose(

@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from crossarch.platform.report.figures import Drawn
 from crossarch.platform.report.sheets import Sheet
 from crossarch.platform.report.svg import inline, to_png, to_svg
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,24 +31,23 @@ def make_picture(
     name: str,
     title: str,
     note: str,
-    panels: "Sequence[Figure]",
-    whole: "Figure",
+    drawn: Drawn,
     data: Sheet,
     *,
     wide: bool = False,
     titles: Sequence[str] = (),
     legend: tuple[tuple[str, str], ...] = (),
 ) -> Picture:
-    """The picture of drawn panels, and of the `whole` for the files; `titles` are the panels' own, if they have any."""
-    named = enumerate(zip(panels, titles or [title] * len(panels), strict=True))
+    """The picture of what is `drawn`, the whole for the files; `titles` are the panels' own, if they have any."""
+    named = enumerate(zip(drawn.panels, titles or [title] * len(drawn.panels), strict=True))
     return Picture(
         name=name,
         title=title,
         note=note,
         wide=wide,
         panels=tuple(inline(panel, f"{name}-{place}", own, note) for place, (panel, own) in named),
-        svg=to_svg(whole),
-        png=to_png(whole),
+        svg=to_svg(drawn.whole),
+        png=to_png(drawn.whole),
         data=data,
         legend=legend,
     )

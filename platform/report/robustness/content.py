@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from crossarch.platform.report.figures import compose
+from crossarch.platform.report.figures import drawn
 from crossarch.platform.report.picture import Picture, make_picture
 from crossarch.platform.report.robustness import figures
 from crossarch.platform.report.robustness.importance import HeatMap, heat_map
@@ -50,8 +50,7 @@ def _pictures(sweep: Sweep, found: Sequence[Surface], where: str) -> Iterator[Pi
         "robustness",
         "Accuracy against each hyperparameter",
         f"Mean test accuracy after the final epoch; dashed: the default. {shape} {n} {where}",
-        [compose([panel], {}) for panel in panels],
-        compose(panels, dict(enumerate(each.network for each in found))),
+        drawn(panels, dict(enumerate(each.network for each in found))),
         points(found),
     )
     pairs = list(itertools.combinations(sweep.space.searched, 2))[:MOST_MAPS]
@@ -62,8 +61,7 @@ def _pictures(sweep: Sweep, found: Sequence[Surface], where: str) -> Iterator[Pi
             "robustness-pairs",
             "Two hyperparameters at a time",
             f"Mean test accuracy in %, over all points of a cell. {_told(maps)}{n} {where}",
-            [compose([panel], {}) for panel in panels],
-            compose(panels, {}),
+            drawn(panels, {}),
             _cells(maps),
         )
 

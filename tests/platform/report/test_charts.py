@@ -95,7 +95,7 @@ def test_what_is_drawn_is_what_the_lines_say(over_images, over_arms):
     for study in (over_images, over_arms):
         table = build_table(study, study.seeds, accuracies(study))
         panels = charts.chart_panels(table)
-        figures = charts.chart_figures(study.chart, panels)
+        figures = charts.chart_figures(study.chart, panels).panels
         assert len(figures) == len(panels)
         for panel, drawn in zip(panels, figures, strict=True):
             (axes,) = drawn.axes

@@ -23,13 +23,15 @@ def text_of(markup):
 
 
 def test_the_same_results_make_the_same_file(drawn):
-    first, second = (svg.to_svg(figures.curve_figure(drawn, "Loss")) for _ in range(2))
+    first, second = (svg.to_svg(figures.curve_figures(drawn, "Loss").whole) for _ in range(2))
     assert first == second
-    assert svg.to_png(figures.curve_figure(drawn, "Loss")) == svg.to_png(figures.curve_figure(drawn, "Loss"))
+    assert svg.to_png(figures.curve_figures(drawn, "Loss").whole) == svg.to_png(
+        figures.curve_figures(drawn, "Loss").whole
+    )
 
 
 def test_text_stays_text(drawn):
-    found = text_of(svg.to_svg(figures.curve_figure(drawn, "Loss")))
+    found = text_of(svg.to_svg(figures.curve_figures(drawn, "Loss").whole))
     assert {"ConvNet", "ResNet18", "Epoch", "Loss", "Baseline", "Full"} <= set(found)
 
 
@@ -49,7 +51,7 @@ def test_figure_1s_nine_lines_share_no_dashes_and_no_marker():
 
 
 def test_an_inline_figure_takes_the_pages_colours_and_has_no_ground_of_its_own(drawn):
-    markup = svg.inline(figures.curve_panels(drawn, "Loss")[1], "loss-1", "Loss", "What it shows")
+    markup = svg.inline(figures.curve_figures(drawn, "Loss").panels[1], "loss-1", "Loss", "What it shows")
     root = ET.fromstring(markup)  # noqa: S314
     assert root.get("role") == "img"
     assert root.get("aria-label") == "Loss"
@@ -61,7 +63,9 @@ def test_an_inline_figure_takes_the_pages_colours_and_has_no_ground_of_its_own(d
 
 
 def test_ids_of_two_figures_never_meet_and_their_references_hold(drawn):
-    first, second = (svg.inline(each, f"f-{i}", "t", "d") for i, each in enumerate(figures.curve_panels(drawn, "Loss")))
+    first, second = (
+        svg.inline(each, f"f-{i}", "t", "d") for i, each in enumerate(figures.curve_figures(drawn, "Loss").panels)
+    )
     ids = [set(re.findall(r'\bid="([^"]+)"', markup)) for markup in (first, second)]
     assert not ids[0] & ids[1]
     for markup, own in zip((first, second), ids, strict=True):
@@ -71,7 +75,7 @@ def test_ids_of_two_figures_never_meet_and_their_references_hold(drawn):
 
 def test_a_name_that_is_no_id_is_refused(drawn):
     with pytest.raises(ValueError, match="is not of letters"):
-        svg.inline(figures.curve_panels(drawn, "Loss")[0], 'x"y', "t", "d")
+        svg.inline(figures.curve_figures(drawn, "Loss").panels[0], 'x"y', "t", "d")
 
 
 def test_hostile_labels_are_drawn_as_they_are(study, make_results):
@@ -79,12 +83,12 @@ def test_hostile_labels_are_drawn_as_they_are(study, make_results):
     names = study.networks
     results = make_results(study, {("baseline", names[0]): [1.0, 2.0, 3.0], ("full", names[1]): [1.0, 2.0, 3.0]})
     drawn = panels(study, study.seeds, with_curves(results), "train_loss")
-    markup = svg.inline(figures.curve_figure(drawn, HOSTILE), "x", HOSTILE, HOSTILE)
+    markup = svg.inline(figures.curve_figures(drawn, HOSTILE).whole, "x", HOSTILE, HOSTILE)
     assert "<script" not in markup
     assert "<img" not in markup
     assert any("</script><script>" in text for text in text_of(markup))
     table = build_table(study, study.seeds, results)
-    whole = figures.accuracy_figure(table, [arm.label for arm in study.arms])
+    whole = figures.accuracy_figures(table, [arm.label for arm in study.arms]).whole
     assert "<script" not in svg.to_svg(whole)
     assert svg.to_png(whole).startswith(b"\x89PNG")
 
@@ -106,7 +110,8 @@ def test_the_papers_number_is_hollow_and_beside_ours(study, results):
     row = {"table": 2, "dataset": "d", "distiller": "f", "images_per_class": 1, "method": "m", "network": "n"}
     paper = Published(**row, accuracy=99.0, std=None)
     study = dataclasses.replace(study, published={("full", ("ResNet18",)): paper})
-    (figure,) = figures.accuracy_figures(build_table(study, study.seeds, results), [arm.label for arm in study.arms])
+    table = build_table(study, study.seeds, results)
+    (figure,) = figures.accuracy_figures(table, [arm.label for arm in study.arms]).panels
     (axes,) = figure.axes
     hollow = [line for line in axes.lines if line.get_markerfacecolor() == "none" and line.get_marker() == "s"]
     assert [list(line.get_ydata()) for line in hollow] == [[99.0]]
@@ -122,7 +127,7 @@ def test_the_legend_is_as_broad_as_its_labels_allow():
 def test_arms_that_are_not_shown_take_no_room(study, results):
     arms = [arm.label for arm in study.arms]
     one, padded = (
-        figures.accuracy_figures(build_table(study, study.seeds, results), names)[0].axes[0]
+        figures.accuracy_figures(build_table(study, study.seeds, results), names).panels[0].axes[0]
         for names in (arms, ["Nobody", *arms, "No one"])
     )
     assert [list(line.get_xdata()) for line in one.lines] == [list(line.get_xdata()) for line in padded.lines]
@@ -131,6 +136,6 @@ def test_arms_that_are_not_shown_take_no_room(study, results):
 def test_a_users_settings_of_matplotlib_change_nothing(drawn):
     from matplotlib import rc_context
 
-    plain = svg.to_svg(figures.curve_figure(drawn, "Loss"))
+    plain = svg.to_svg(figures.curve_figures(drawn, "Loss").whole)
     with rc_context({"axes.facecolor": "red", "font.size": 30, "svg.fonttype": "path", "text.usetex": True}):
-        assert svg.to_svg(figures.curve_figure(drawn, "Loss")) == plain
+        assert svg.to_svg(figures.curve_figures(drawn, "Loss").whole) == plain

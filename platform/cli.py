@@ -10,7 +10,6 @@ from crossarch.platform.bench_cli import bench_app
 from crossarch.platform.compare_cli import compare
 from crossarch.platform.data_cli import data_app
 from crossarch.platform.distill_cli import distill
-from crossarch.platform.ledger_cli import ledger_app
 from crossarch.platform.method_cli import landscape, overhead, schedules
 from crossarch.platform.options import (
     DEFAULT_STORAGE,
@@ -45,8 +44,7 @@ from crossarch.platform.options import (
     tracking_uri,
 )
 from crossarch.platform.record.storage import place_of
-from crossarch.platform.record.versions import OtherVersionError
-from crossarch.platform.upkeep_cli import clean, sync, ui
+from crossarch.platform.upkeep_cli import clean, ledger_app, sync, ui
 from crossarch.platform.validation import BadInputError, FailedError, parse_changes, refusing, require_writable
 from crossarch.trainables.working_copy import StorageUnreachableError
 
@@ -71,7 +69,7 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)  # else typer frames what is wrong in boxes of several lines
         raise SystemExit(status)
-    except (BadInputError, OtherVersionError, typer.TyperException) as error:
+    except (BadInputError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         is_help = "\n" in message  # without any arguments
         sys.stderr.write(f"{message}\n" if is_help else f"crossarch: {message}\n")

@@ -30,6 +30,10 @@ class FailedError(Exception):
     """Something failed that the user's input is not to blame for; one sentence, after which a command exits with 1."""
 
 
+class OtherVersionError(BadInputError, ValueError):
+    """A file follows another schema than this version reads; one sentence that names the file and both."""
+
+
 @contextmanager
 def refusing() -> Iterator[None]:
     """Turns the ValueErrors of code that checks users' input into BadInputError."""

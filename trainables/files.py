@@ -3,7 +3,8 @@
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def writing(content: str | bytes) -> Callable[[Path], None]:
 def write_json(path: Path, document: Any) -> None:
     """Writes `document` as JSON, as `write_atomically` does."""
     write_atomically(path, writing(json.dumps(document, indent=1) + "\n"))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock file `path` against other processes and threads, waiting for it. Creates it and its folder."""
+    import fcntl  # not on Windows, where a run can be trained all the same
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _flush(path: Path) -> None:

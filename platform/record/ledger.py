@@ -25,10 +25,11 @@ from crossarch.platform.record.invocations import (
     invocation_from_row,
     invocation_to_row,
 )
-from crossarch.platform.record.parquet import locked, read_tables, remove_temporaries, writing
+from crossarch.platform.record.parquet import read_tables, remove_temporaries, writing
 from crossarch.platform.record.schema import EXACT_COLUMNS, SCHEMA, SCHEMA_VERSION, from_row, to_row
 from crossarch.platform.record.storage import copy_of
-from crossarch.platform.record.versions import OtherVersionError
+from crossarch.platform.validation import OtherVersionError
+from crossarch.trainables.files import locked
 from crossarch.trainables.result import RunResult
 
 RUNS, INVOCATIONS = "ledger/runs/", "ledger/invocations/"

@@ -1,16 +1,35 @@
-"""A cheap memory of what MLflow last showed, so that a finished study need not even import it."""
+"""MLflow brought level with the ledger, and a cheap memory of that: a finished study need not even import it."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from crossarch.platform.record.invocations import Invocation
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.mlflow import View
 from crossarch.platform.record.mlflow_store import safe_text, sqlite_path
 from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.result import RunResult
 
 _VIEW_VERSION = 2
 """Raised when the view shows the same ledger in another way: then everything is to be levelled anew."""
+
+
+def sync_study(ledger: Ledger, root: Path, study: str, tracking: str, *, anyway: bool = False) -> int:
+    """As `View.level`, but does nothing where the experiment was level when last looked at, unless `anyway`."""
+    invocations = ledger.invocations(study)
+    if not invocations:
+        return 0
+    members = {member.run_id for invocation in invocations for member in invocation.members}
+    results = ledger.read(members)
+    digest = study_digest(invocations, results)
+    if is_level(root, tracking, study, digest) and not anyway:
+        return 0
+    changed = View(tracking).level(study, invocations[-1].question, invocations, results)
+    if changed:
+        forget(root, tracking, note_name(study))  # the run that had the report may be a new one
+    mark_level(root, tracking, study, digest)
+    return changed
 
 
 def study_digest(invocations: Iterable[Invocation], results: Mapping[str, RunResult]) -> str:
@@ -37,6 +56,11 @@ def mark_level(root: Path, tracking_uri: str, study: str, digest: str) -> None:
 def forget(root: Path, tracking_uri: str, study: str) -> None:
     """The opposite of `mark_level`."""
     _note(root, tracking_uri, study).unlink(missing_ok=True)
+
+
+def note_name(study: str) -> str:
+    """The name under which `level` remembers what was attached."""
+    return f"{study}\nreport"
 
 
 def _note(root: Path, tracking_uri: str, study: str) -> Path:

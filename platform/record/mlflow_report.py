@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crossarch.platform.record.invocations import Invocation
-from crossarch.platform.record.level import is_level, mark_level
+from crossarch.platform.record.level import is_level, mark_level, note_name
 from crossarch.platform.record.mlflow_description import INVOCATION
 from crossarch.platform.record.mlflow_store import (
     TrackingError,
@@ -41,11 +41,6 @@ def attach(invocations: Sequence[Invocation], root: Path, tracking_uri: str, pag
     if sent is not None:
         mark_level(root, tracking_uri, note_name(last.study), note)
     return bool(sent)
-
-
-def note_name(study: str) -> str:
-    """The name under which `level` remembers what was attached."""
-    return f"{study}\nreport"
 
 
 def _send(invocation: Invocation, tracking_uri: str, page: Path, digest: str) -> bool | None:

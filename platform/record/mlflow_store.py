@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossarch.platform.record.parquet import locked
 from crossarch.platform.validation import FailedError
+from crossarch.trainables.files import locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -1,16 +1,14 @@
 """Small Parquet files that are there whole or not at all, and that say which schema they follow."""
 
-import fcntl
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crossarch.platform.record.versions import OtherVersionError
+from crossarch.platform.validation import OtherVersionError
 from crossarch.trainables.files import TEMPORARY_SUFFIX, write_atomically
 
 _VERSION_KEY = b"crossarch.schema"
@@ -67,12 +65,3 @@ def remove_temporaries(folder: Path) -> None:
     """Removes what killed writers left behind. The caller holds the lock that writers hold."""
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         path.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds the lock file `path` against other processes and threads, waiting for it. Creates it and its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -14,10 +14,10 @@ from rich.console import Console
 from crossarch.platform.record.invocations import Invocation, Member, begin
 from crossarch.platform.record.lease import Lease, leased
 from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.level import sync_study
 from crossarch.platform.record.mlflow_store import TrackingError
 from crossarch.platform.record.mlflow_writer import Writer
 from crossarch.platform.record.storage import weights_elsewhere
-from crossarch.platform.record.sync import sync_study
 from crossarch.platform.run.cluster import Cluster, on_demand
 from crossarch.platform.run.data import available, bound, prepare
 from crossarch.platform.run.estimate import paces

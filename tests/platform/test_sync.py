@@ -7,8 +7,8 @@ from small import SMALL
 
 from crossarch.platform.record.invocations import begin
 from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.level import sync_study
 from crossarch.platform.record.mlflow_store import TrackingError, connect, default_tracking_uri
-from crossarch.platform.record.sync import sync_study
 from crossarch.platform.run.plan import list_members
 from crossarch.trainables.result import Point, RunResult
 

@@ -1,10 +1,8 @@
 """Real data sets on one machine: fetched, decoded and whitened once, and shared by all runs as mapped memory."""
 
-import contextlib
-import fcntl
 import functools
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +16,7 @@ from crossarch.trainables.data.images import Images, Part
 from crossarch.trainables.data.readers import Raw, archive_of, read, to_unit
 from crossarch.trainables.data.subsets import validation_split
 from crossarch.trainables.data.whitening import CHUNK, Whitening, fit, threads
-from crossarch.trainables.files import TEMPORARY_SUFFIX, write_atomically
+from crossarch.trainables.files import TEMPORARY_SUFFIX, locked, write_atomically
 
 CACHE_VERSION = 1
 """Raised whenever the same data would be cached otherwise: older caches are then not read."""
@@ -204,15 +202,6 @@ def once(target: Path, find: Callable[[], Found | None], make: Callable[[], None
     if found is None:
         raise OSError(f"{target} cannot be read, though it has just been written")
     return found
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds the lock file `path` alone, among all processes and threads of this machine."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:

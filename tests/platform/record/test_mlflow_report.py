@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.level import sync_study
 from crossarch.platform.record.mlflow import View
 from crossarch.platform.record.mlflow_report import attach
 from crossarch.platform.record.mlflow_store import TrackingError, connect, default_tracking_uri
-from crossarch.platform.record.sync import sync_study
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")

@@ -9,7 +9,7 @@ import pytest
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.parquet import write_table
 from crossarch.platform.record.schema import SCHEMA_VERSION
-from crossarch.platform.record.versions import OtherVersionError
+from crossarch.platform.validation import OtherVersionError
 from crossarch.trainables.identity import METHOD_VERSION
 
 

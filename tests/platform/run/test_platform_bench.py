@@ -8,7 +8,7 @@ from processes import Command
 from rich.console import Console
 
 from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.sync import sync_study
+from crossarch.platform.record.level import sync_study
 from crossarch.platform.run import bench
 from crossarch.platform.run.runner import run_study
 

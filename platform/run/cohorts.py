@@ -1,4 +1,4 @@
-"""Which worker has which runs, and what becomes of them. Knows nothing of Ray.
+"""Which worker has which runs, how many share a GPU, and what becomes of them. Knows nothing of Ray.
 
 A worker trains a cohort of runs, one after another; most often of one. It waits after each report until the driver has
 heard it, so the driver knows which run is under way: the first of the cohort that is not over. What a worker that died
@@ -6,12 +6,13 @@ leaves behind goes back to the queue, and is given to the next.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crossarch.platform.run.demand import Demand, gpu_share
+from crossarch.platform.run.estimate import kind
 from crossarch.platform.run.listeners import Listener
-from crossarch.platform.run.packing import Packing
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.trainables.result import Point, RunResult, result_from_dict
@@ -23,6 +24,31 @@ UNBEGUN = 32
 """Times that a run is given to another worker because none could be started for it: Ray finds out late what it lost."""
 
 DIED = f"its worker died {RETRIES + 1} times: out of memory, killed, or its machine was lost"
+
+
+class Packing:
+    """The part of a GPU that each kind of runs gets: the demand's, until that proves too small."""
+
+    def __init__(self, demand: Demand) -> None:
+        self._least = demand.gpu_share
+        self._shares: dict[Hashable, float] = {}
+
+    def share(self, tasks: Iterable[Task]) -> float:
+        """For one worker that trains all of `tasks`, in (0, 1]: the largest that one of them needs."""
+        return max([self._least, *(self._shares.get(kind(task.config), 0.0) for task in tasks)])
+
+    def loosen(self, task: Task, share: float) -> bool:
+        """Lets half as many runs of the task's kind share a GPU; False where it had a whole one."""
+        if share >= 1:
+            return False
+        key = kind(task.config)
+        self._shares[key] = max(self._shares.get(key, 0.0), larger(share))
+        return True
+
+
+def larger(share: float) -> float:
+    """1/⌊k/2⌋ for a share of 1/k, k > 1. Rounded as `gpu_share` does."""
+    return gpu_share(1 / (round(1 / share) // 2))
 
 
 @dataclass

@@ -18,11 +18,10 @@ from ray.tune.search import Searcher
 
 from crossarch.platform.run.agreement import versions
 from crossarch.platform.run.cluster import Cluster
-from crossarch.platform.run.cohorts import Cohorts
+from crossarch.platform.run.cohorts import Cohorts, Packing
 from crossarch.platform.run.demand import Demand
 from crossarch.platform.run.estimate import step_count
 from crossarch.platform.run.listeners import Listener, tell_blocked
-from crossarch.platform.run.packing import Packing
 from crossarch.platform.run.plan import Task
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.site import Site

@@ -56,8 +56,7 @@ def test_every_command_that_takes_a_study_takes_its_file(crossarch, folder):
 
 def test_what_workers_get_needs_no_file(folder):
     """Else a study file would have to lie on every node."""
-    from crossarch.platform.run.cohorts import Cohorts
-    from crossarch.platform.run.packing import Packing
+    from crossarch.platform.run.cohorts import Cohorts, Packing
     from crossarch.platform.run.site import Site
     from crossarch.platform.run.tune_driver import Interrupt, QueueSearcher
 

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 import pytest
 from settings import PLAIN, STUDENT, TEACHER
 
-from crossarch.platform.run.cohorts import DIED, RETRIES, UNBEGUN, Cohorts
+from crossarch.platform.run.cohorts import DIED, RETRIES, UNBEGUN, Cohorts, Packing
 from crossarch.platform.run.demand import Demand
-from crossarch.platform.run.packing import Packing
 from crossarch.platform.run.plan import make_plan
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.trainables.identity import run_id

@@ -3,8 +3,8 @@
 import pytest
 from settings import PLAIN, STUDENT
 
+from crossarch.platform.run.cohorts import Packing, larger
 from crossarch.platform.run.demand import Demand, gpu_share
-from crossarch.platform.run.packing import Packing, larger
 from crossarch.platform.run.plan import Task
 
 SMALL, LARGE = (Task(run_id=config.model.architecture, config=config) for config in (PLAIN, STUDENT))

@@ -13,9 +13,8 @@ from ray.tune.search import Searcher
 from settings import PLAIN, STUDENT, TEACHER
 
 from crossarch.platform.run.agreement import versions
-from crossarch.platform.run.cohorts import Cohorts
+from crossarch.platform.run.cohorts import Cohorts, Packing
 from crossarch.platform.run.estimate import step_count
-from crossarch.platform.run.packing import Packing
 from crossarch.platform.run.plan import Task, make_plan
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.site import Site

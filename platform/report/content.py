@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossarch.platform.report import charts, curves, figures, sheets, verdicts
-from crossarch.platform.report.mosaics import Mosaic, mosaics, real_data
-from crossarch.platform.report.picture import Picture, make_picture
+from crossarch.platform.report.pictures import Mosaic, mosaics, real_data
 from crossarch.platform.report.reproduce import command, without_places
 from crossarch.platform.report.robustness.content import robustness_answers
 from crossarch.platform.report.sheets import Sheet
-from crossarch.platform.report.svg import swatch
+from crossarch.platform.report.svg import Picture, make_picture, swatch
 from crossarch.platform.report.tables import Table, build_table
 from crossarch.platform.report.wording import METRICS, caption, footer, one_line
 from crossarch.search_spaces.chart import Chart

@@ -5,11 +5,13 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crossarch.platform.report.figures import COLOURS, DASHES, INK, LINES, drawing, style
+from crossarch.platform.report.figures import COLOURS, DASHES, INK, LINES, Drawn, drawing, style
+from crossarch.platform.report.sheets import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,6 +86,51 @@ def inline(figure: "Figure", name: str, title: str, description: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}" '
         f'style="max-width:{width * 1.5:.2f}in" role="img" aria-label="{html.escape(title)}">{told}{body}'
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure of the report."""
+
+    name: str
+    """Of its files."""
+    title: str
+    note: str
+    wide: bool
+    """Whether its panels need much room."""
+    panels: tuple[str, ...]
+    """Each an `svg` element, escaped and ready for the page."""
+    svg: str
+    png: bytes
+    data: Sheet
+    legend: tuple[tuple[str, str], ...] = ()
+    """Its own swatches and labels, where its lines are not the study's arms."""
+
+
+def make_picture(
+    name: str,
+    title: str,
+    note: str,
+    drawn: Drawn,
+    data: Sheet,
+    *,
+    wide: bool = False,
+    titles: Sequence[str] = (),
+    legend: tuple[tuple[str, str], ...] = (),
+) -> Picture:
+    """The picture of what is `drawn`, the whole for the files; `titles` are the panels' own, if they have any."""
+    named = enumerate(zip(drawn.panels, titles or [title] * len(drawn.panels), strict=True))
+    return Picture(
+        name=name,
+        title=title,
+        note=note,
+        wide=wide,
+        panels=tuple(inline(panel, f"{name}-{place}", own, note) for place, (panel, own) in named),
+        svg=to_svg(drawn.whole),
+        png=to_png(drawn.whole),
+        data=data,
+        legend=legend,
     )
 
 

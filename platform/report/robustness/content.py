@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crossarch.platform.report.figures import drawn
-from crossarch.platform.report.picture import Picture, make_picture
 from crossarch.platform.report.robustness import figures
 from crossarch.platform.report.robustness.importance import HeatMap, heat_map
 from crossarch.platform.report.robustness.sheets import answers, points
 from crossarch.platform.report.robustness.surface import Surface, surfaces
 from crossarch.platform.report.sheets import Sheet, figure, sheet, words
+from crossarch.platform.report.svg import Picture, make_picture
 from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sweep
 from crossarch.trainables.result import RunResult

@@ -5,7 +5,9 @@ import dataclasses
 import distilled_sets
 import torch
 
-from crossarch.platform.report.mosaics import mosaic, mosaics, real_data, tile
+from crossarch.platform.report.content import make_report
+from crossarch.platform.report.page import files
+from crossarch.platform.report.pictures import mosaic, mosaics, real_data, tile
 from crossarch.platform.run.data import store
 from crossarch.trainables.data.library import Library
 
@@ -36,7 +38,7 @@ def digits_set(root):
 def test_a_set_is_shown_without_its_whitening(tmp_path, monkeypatch):
     wanted = tile(digits_set(tmp_path), columns=10)
     drawn = []
-    monkeypatch.setattr("crossarch.platform.report.mosaics.to_png", lambda picture: drawn.append(picture) or b"png")
+    monkeypatch.setattr("crossarch.platform.report.pictures.to_png", lambda picture: drawn.append(picture) or b"png")
     shown = mosaic("digits-x", tmp_path)
     assert (drawn[0] == wanted).all()
     assert shown.png == b"png"
@@ -69,3 +71,10 @@ def test_a_study_names_each_of_its_sets_once(study, tmp_path):
     assert real_data(named, named.seeds) == []
     assert mosaics(study, study.seeds, tmp_path) == []
     assert real_data(study, study.seeds) == ["10 real images a class of digits, drawn by each run's seed"]
+
+
+def test_each_set_that_is_shown_is_a_file_of_the_report(study, results, tmp_path):
+    digits_set(tmp_path)
+    report = make_report(study, study.seeds, results, tmp_path)
+    named = dataclasses.replace(report, mosaics=(mosaic("digits-x", tmp_path), mosaic("nowhere", tmp_path)))
+    assert [name for name, _ in files(named) if name.startswith("set-")] == ["set-digits-x.png"]

@@ -10,7 +10,7 @@ from crossarch.platform.report.pictures import (
     GAP,
     image_grid,
     label_histogram,
-    mosaic,
+    side_by_side,
     write_pictures,
 )
 
@@ -52,11 +52,11 @@ def test_the_grid_has_every_image_in_its_place(channels, trailing):
 
 def test_pixels_keep_their_places_and_colours():
     image = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(mosaic(image, 1), image[0].permute(1, 2, 0))
+    assert torch.equal(side_by_side(image, 1), image[0].permute(1, 2, 0))
 
 
 def test_a_row_that_is_not_full_ends_in_white():
-    sheet = mosaic(torch.zeros(3, 1, 4, 4), 2).squeeze(-1)
+    sheet = side_by_side(torch.zeros(3, 1, 4, 4), 2).squeeze(-1)
     assert float(sheet[-4:, -4:].min()) == 1
     assert float(sheet[:, 4 : 4 + GAP].min()) == 1
     assert int((sheet == 0).sum()) == 3 * 16

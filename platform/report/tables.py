@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from crossarch.platform.report.conditions import Conditions, conditions
+from crossarch.platform.report.conditions import Conditions, conditions, mixture, of_other_versions
 from crossarch.platform.report.contrasts import Contrast, contrasts
-from crossarch.platform.report.mixture import mixture, of_other_versions
 from crossarch.platform.report.statistics import Summary, gap, summarize
 from crossarch.search_spaces.arm import Arm
 from crossarch.search_spaces.published import Published

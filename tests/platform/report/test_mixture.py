@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from crossarch.platform.report.mixture import mixture
+from crossarch.platform.report.conditions import mixture
 from crossarch.platform.report.tables import build_table
 from crossarch.platform.report.wording import footer
 from crossarch.trainables import identity

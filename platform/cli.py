@@ -167,9 +167,8 @@ def _train(chosen: "list[tuple[Study, tuple[int, ...]]]", site: "Site") -> int:
 
 def _print_report(study: "Study", seeds: tuple[int, ...], root: Path, terminal: "Console") -> None:
     from crossarch.platform.record.ledger import Ledger
-    from crossarch.platform.report.robustness.terminal import render_answers
     from crossarch.platform.report.tables import build_table
-    from crossarch.platform.report.terminal import render_report
+    from crossarch.platform.report.terminal import render_answers, render_report
 
     results = Ledger(root).read()
     terminal.print()

@@ -1,6 +1,6 @@
 """The table and the state of a study in a terminal, readable without colour and on 80 columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -8,6 +8,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from crossarch.platform.report.grid import NARROW, headed, named
+from crossarch.platform.report.robustness.sheets import claims, plateaus, scores
+from crossarch.platform.report.robustness.surface import surfaces
 from crossarch.platform.report.sheets import Sheet
 from crossarch.platform.report.tables import STATES, Counts, Run, State, Table
 from crossarch.platform.report.verdicts import explained, headline, labelled, told
@@ -22,6 +24,9 @@ from crossarch.platform.report.wording import (
     place,
     title,
 )
+from crossarch.search_spaces.study import Study
+from crossarch.search_spaces.sweep import Sweep
+from crossarch.trainables.result import RunResult
 
 LABEL_WIDTH = 24
 """Longer labels of arms and choices wrap, in characters."""
@@ -160,3 +165,16 @@ def _failures(failures: Sequence[Run]) -> list[RenderableType]:
     if len(failures) > SHOWN_FAILURES:
         views.append(Text(f"  and {len(failures) - SHOWN_FAILURES} more: the Markdown report has all"))
     return views
+
+
+def render_answers(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> RenderableType:
+    """Score, statements and plateaus; nothing for a study that is no sweep or has no results."""
+    found = surfaces(study, seeds, results) if isinstance(study, Sweep) else []
+    if not isinstance(study, Sweep) or not found:
+        return Group()
+    sheets = (scores(found), claims(study, found), plateaus(study, found))
+    return Group(*(part for each in sheets if each.rows for part in _view(each)))
+
+
+def _view(sheet: Sheet) -> tuple[RenderableType, ...]:
+    return (Text(), Text(sheet.title, style="bold"), sheet_grid(sheet), Text(sheet.note))

@@ -10,8 +10,8 @@ from crossarch.platform.report.markdown import render_markdown
 from crossarch.platform.report.page import files
 from crossarch.platform.report.robustness.sheets import answers_of
 from crossarch.platform.report.robustness.surface import surfaces
-from crossarch.platform.report.robustness.terminal import render_answers
 from crossarch.platform.report.tables import build_table
+from crossarch.platform.report.terminal import render_answers
 from crossarch.search_spaces.robustness import robustness
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.result import RunResult

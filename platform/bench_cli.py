@@ -1,17 +1,35 @@
-"""`crossarch bench`: what the engines gain, and what the platform costs."""
+"""The commands that time: what the engines gain, and what the method and the platform cost."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crossarch.platform.options import console, number_option, whole_number, whole_number_option
+from crossarch.platform.options import check_study, console, number_option, whole_number, whole_number_option
 from crossarch.platform.validation import BadInputError, refusing, require_writable
 
 bench_app = typer.Typer(
     help="Time the engines against the field's loop, or the platform.",
     invoke_without_command=True,
 )
+
+Out = Annotated[Path | None, typer.Option(help="JSON file to write.")]
+Export = Annotated[Path | None, typer.Option(help="Write the runs for a bare machine, and time none.")]
+
+
+def _check_writable(**files: Path | None) -> None:
+    for option, file in files.items():
+        if file:
+            require_writable(file.parent, option)
+
+
+@contextmanager
+def _timing() -> Iterator[Callable[[str], None]]:
+    """Gives what is told of that which is timed now."""
+    with console().status("Timing ...") as shown:
+        yield lambda what: shown.update(f"Timing {what} ...")
 
 
 @bench_app.callback()
@@ -25,36 +43,33 @@ def bench(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Small networks, few turns: checks results, not times.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
-    export: Annotated[Path | None, typer.Option(help="Write the runs for a bare machine, and time none.")] = None,
+    out: Out = None,
+    export: Export = None,
 ) -> None:
     """Time the field's loop, the readable loop and the fast ones, in turns."""
     if context.invoked_subcommand:
         return
-    from crossarch.platform.report.bench import render_bench, timed_runs
-    from crossarch.platform.report.overhead import export_timed
+    from crossarch.platform.report.overhead import export_timed, render_bench, timed_bench
     from crossarch.trainables.analysis.bench import diverged, measure
     from crossarch.trainables.analysis.overhead import FEWEST_REPEATS
     from crossarch.trainables.batch import find_device
     from crossarch.trainables.files import write_json
 
-    for option, file in (("out", out), ("export", export)):
-        if file:
-            require_writable(file.parent, option)
+    _check_writable(out=out, export=export)
     if smoke:
         ipc, width, epochs, repeats = "1", 1 / 32, 1, FEWEST_REPEATS
     with refusing():
-        runs = timed_runs(architectures.split(","), [whole_number(each) for each in ipc.split(",")], width)
+        runs = timed_bench(architectures.split(","), [whole_number(each) for each in ipc.split(",")], width)
         if export:
             export_timed(runs, export)
             return
-        with console().status("Timing ...") as shown:
+        with _timing() as tell:
             document = measure(
                 runs,
                 epochs=epochs,
                 repeats=repeats,
                 device=find_device(None),
-                on_run=lambda run: shown.update(f"Timing {run} ..."),
+                on_run=tell,
             )
     if out:
         write_json(out, document)
@@ -69,14 +84,13 @@ def platform(
     runs: Annotated[int, whole_number_option("That train nothing.")] = 1000,
     cohorts: Annotated[str, typer.Option(metavar="NUMBER,...", help="Runs a worker gets at a time.")] = "1,8",
     reported: Annotated[int, whole_number_option("Finished, in a report.")] = 5000,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    out: Out = None,
 ) -> None:
     """Time the platform on runs that train nothing."""
     from crossarch.platform.run.bench import measure
     from crossarch.trainables.files import write_json
 
-    if out:
-        require_writable(out.parent, "out")
+    _check_writable(out=out)
     sizes = [whole_number(each) for each in cohorts.split(",")]
     if min(runs, reported, *sizes) < 1:
         raise BadInputError(f"runs = {runs}, cohorts = {cohorts}, reported = {reported}: at least 1 of each is needed")
@@ -89,3 +103,41 @@ def platform(
         console().print(f"{name.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}")
     if any(each["lost"] for each in document["cohorts"]) or document["not_finished"]:
         raise typer.Exit(1)
+
+
+def overhead(
+    architectures: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Networks beside the ConvNet, which teaches.")
+    ] = "resnet18,alexnet,vgg11,resnet50",
+    width: Annotated[float, number_option("Of all networks.")] = 0.125,
+    batch: Annotated[int, whole_number_option("Images a step.")] = 10,
+    steps: Annotated[int, whole_number_option("Timed steps of a turn.")] = 3,
+    repeats: Annotated[int, whole_number_option("Turns of every arm.")] = 51,
+    out: Out = None,
+    export: Export = None,
+) -> None:
+    """Time a training step of every arm: what the method costs."""
+    from crossarch.platform.report.overhead import export_timed, render_overhead, timed_runs
+    from crossarch.search_spaces.overhead import overhead_study
+    from crossarch.trainables.analysis.overhead import measure
+    from crossarch.trainables.batch import find_device
+    from crossarch.trainables.files import write_json
+
+    _check_writable(out=out, export=export)
+    with refusing():
+        study = overhead_study(architectures.split(","), width, batch)
+        check_study(study)
+        if export:
+            export_timed(timed_runs(study), export)
+            return
+        with _timing() as tell:
+            document = measure(
+                timed_runs(study),
+                steps=steps,
+                repeats=repeats,
+                device=find_device(None),
+                on_network=tell,
+            )
+    if out:
+        write_json(out, document)
+    console().print(render_overhead(document))

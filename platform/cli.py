@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossarch.platform.bench_cli import bench_app
+from crossarch.platform.bench_cli import bench_app, overhead
 from crossarch.platform.compare_cli import compare
 from crossarch.platform.data_cli import data_app
 from crossarch.platform.distill_cli import distill
-from crossarch.platform.method_cli import landscape, overhead, schedules
+from crossarch.platform.method_cli import landscape, schedules
 from crossarch.platform.options import (
     DEFAULT_STORAGE,
     Address,

@@ -1,4 +1,4 @@
-"""The commands that show the method itself: its schedules, what it costs, and where it ends."""
+"""The commands that show the method itself: its schedules, and where it ends."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,6 @@ from crossarch.platform.options import (
     Smoke,
     Storage,
     StudyName,
-    check_study,
     choose_seeds,
     console,
     find_study,
@@ -36,46 +35,6 @@ def schedules(
 
     for path in write_schedules(find_study(study, smoke, budget), require_writable(out, "out")):
         typer.echo(path)
-
-
-def overhead(
-    architectures: Annotated[
-        str, typer.Option(metavar="NAME,...", help="Networks beside the ConvNet, which teaches.")
-    ] = "resnet18,alexnet,vgg11,resnet50",
-    width: Annotated[float, number_option("Of all networks.")] = 0.125,
-    batch: Annotated[int, whole_number_option("Images a step.")] = 10,
-    steps: Annotated[int, whole_number_option("Timed steps of a turn.")] = 3,
-    repeats: Annotated[int, whole_number_option("Turns of every arm.")] = 51,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
-    export: Annotated[Path | None, typer.Option(help="Write the runs for a bare machine, and time none.")] = None,
-) -> None:
-    """Time a training step of every arm: what the method costs."""
-    from crossarch.platform.report.overhead import export_timed, render_overhead, timed_runs
-    from crossarch.search_spaces.overhead import overhead_study
-    from crossarch.trainables.analysis.overhead import measure
-    from crossarch.trainables.batch import find_device
-    from crossarch.trainables.files import write_json
-
-    for option, file in (("out", out), ("export", export)):
-        if file:
-            require_writable(file.parent, option)
-    with refusing():
-        study = overhead_study(architectures.split(","), width, batch)
-        check_study(study)
-        if export:
-            export_timed(timed_runs(study), export)
-            return
-        with console().status("Timing ...") as shown:
-            document = measure(
-                timed_runs(study),
-                steps=steps,
-                repeats=repeats,
-                device=find_device(None),
-                on_network=lambda network: shown.update(f"Timing {network} ..."),
-            )
-    if out:
-        write_json(out, document)
-    console().print(render_overhead(document))
 
 
 def landscape(

@@ -1,4 +1,4 @@
-"""What `crossarch overhead` times, and its table in a terminal."""
+"""What `crossarch overhead` and `crossarch bench` time, and their tables in a terminal."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from crossarch.platform.report.grid import grouped
+from crossarch.platform.report.grid import NARROW, grouped
+from crossarch.search_spaces.bench import bench_runs
 from crossarch.search_spaces.study import Study
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ def timed_runs(study: Study) -> "list[Timed]":
     return [Timed(network=plan.cell[study.column], arm=labels[plan.arm], config=plan.config) for plan in planned]
 
 
+def timed_bench(architectures: Sequence[str], images_per_class: Sequence[int], width: float) -> "list[Timed]":
+    """The runs of `bench_runs`. Raises ValueError as that does."""
+    from crossarch.trainables.analysis.overhead import Timed  # slow: torch
+
+    runs = bench_runs(architectures, images_per_class, width)
+    return [Timed(network=network, arm=arm, config=config) for network, arm, config in runs]
+
+
 def export_timed(runs: "Sequence[Timed]", file: Path) -> None:
     """Writes the runs for `python -m crossarch.trainables.analysis.overhead` on another machine."""
     entries = [{"network": run.network, "arm": run.arm, "config": run.config.to_dict()} for run in runs]
@@ -31,7 +40,7 @@ def export_timed(runs: "Sequence[Timed]", file: Path) -> None:
 
 
 def render_overhead(document: Mapping[str, Any]) -> RenderableType:
-    """The table of what was measured, and on what."""
+    """The table of what `crossarch overhead` measured, and on what."""
     from crossarch.trainables.analysis.overhead import HEADINGS, table
 
     grid = grouped(HEADINGS, table(document), texts=(0, 1), by=1)
@@ -40,11 +49,28 @@ def render_overhead(document: Mapping[str, Any]) -> RenderableType:
 
 def remarks(document: Mapping[str, Any]) -> str:
     """What the numbers of the table are, and of which machine."""
-    facts, date = document["environment"], document["measured_at"][:10]
-    hardware = facts["cpu"] if facts["device"] == "cpu" else facts["device"]
     turns = f"n = {document['repeats']} turns of {document['steps']} steps"
     return (
         f"Ratios are to the network's first arm: medians over {turns}, at each arm's lowest keep rate. Of a whole run: "
-        "times its epochs over the first arm's, then with the training of its teacher. "
-        f"{hardware}, one thread, torch {facts['torch']}, {date}."
+        f"times its epochs over the first arm's, then with the training of its teacher. {_machine(document)}."
     )
+
+
+def render_bench(document: Mapping[str, Any]) -> RenderableType:
+    """The table of what `crossarch bench` measured, and on what."""
+    from crossarch.trainables.analysis.bench import HEADINGS, table
+
+    grid = grouped(HEADINGS, table(document), texts=(0, 2), by=2, padding=NARROW)
+    epochs = ", ".join(map(str, sorted({each["epochs"] for each in document["runs"]})))
+    told = (
+        "Ratios are of steps a second to those of the field's loop with 4 workers and with 0: medians and 95 % "
+        f"intervals over n = {document['repeats']} turns of {epochs} epochs, on random images. "
+        f"{_machine(document)}, commit {document['environment']['commit'] or 'unknown'}."
+    )
+    return Group(grid, Text(f"\n{told}"))
+
+
+def _machine(document: Mapping[str, Any]) -> str:
+    facts = document["environment"]
+    hardware = facts["cpu"] if facts["device"] == "cpu" else facts["device"]
+    return f"{hardware}, one thread, torch {facts['torch']}, {document['measured_at'][:10]}"

@@ -8,9 +8,8 @@ from typing import Any
 
 from crossarch.search_spaces.arm import Arm, Changes
 from crossarch.search_spaces.arms import BASELINE_CHANGES
-from crossarch.search_spaces.networks import LABELS
 from crossarch.search_spaces.profiles import PAPER
-from crossarch.search_spaces.published import Published, published
+from crossarch.search_spaces.published import LABELS, Published, published
 from crossarch.search_spaces.study import Axis, Smoke, Study
 from crossarch.trainables.config import from_dict
 from crossarch.trainables.distillers.config import LABEL_TEMPERATURES

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from crossarch.search_spaces.networks import LABELS
+LABELS = {"convnet": "ConvNet", "resnet18": "ResNet18", "alexnet": "AlexNet", "vgg11": "VGG11", "resnet50": "ResNet50"}
+"""Architectures and their labels, in the order of the paper's columns."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from crossarch.platform.report.grid import NARROW, grouped
-from crossarch.search_spaces.bench import bench_runs
+from crossarch.search_spaces.overhead import bench_runs
 from crossarch.search_spaces.study import Study
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ FORBIDDEN = {
     "trainables/identity.py": ("torch",),
     "trainables/data/catalog.py": ("torch",),
     "trainables/data/manifest.py": ("torch", "numpy"),
-    "trainables/data/contents.py": ("torch",),
 }
 RAY_IS_FOR = "trainables/trainable.py"
 

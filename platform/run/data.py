@@ -12,8 +12,7 @@ from crossarch.search_spaces.arm import Changes
 from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.data.contents import check_contents
-from crossarch.trainables.data.manifest import Manifest
+from crossarch.trainables.data.manifest import Manifest, check_named
 from crossarch.trainables.data.store import Store
 from crossarch.trainables.distillers.config import DistillConfig
 from crossarch.trainables.distillers.identity import distill_id
@@ -50,7 +49,7 @@ def bound(study: Study, root: Path) -> Study:
                     f"data.distilled = {manifest.name!r}: the set of that name below {place_of(root)!r} was made "
                     f"otherwise than {study.name} makes it: give another --storage, or remove the set's file"
                 )
-            check_contents(plan.config.data, manifest)
+            check_named(plan.config.data, manifest)
     return found
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from crossarch.trainables.data.contents import check_contents
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.data.library import PARTS, Library
-from crossarch.trainables.data.manifest import Manifest
+from crossarch.trainables.data.manifest import Manifest, check_named
 from crossarch.trainables.data.store import Store
 from crossarch.trainables.parts import DataConfig
 
@@ -26,7 +25,7 @@ def load(config: DataConfig, folder: Path, raw: Path | None = None) -> Images:
     if config.distilled is None:
         return library.images(config.dataset, config.whitening)
     manifest, images, labels = Store(folder / "distilled").read(config.distilled)
-    check_contents(config, manifest)
+    check_named(config, manifest)
     train = images, targets(labels, manifest, config.label_temperature)
     return Images.of(train, *(library.part(config.dataset, config.whitening, part) for part in PARTS[1:]))
 

@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from crossarch.trainables.parts import DataConfig
+
 FORMAT = "crossarch distilled set 1"
 """Under the key `format` in every header: a later, different manifest has another number."""
 HEADER_BYTES = 2**20
@@ -214,6 +216,18 @@ def check_shapes(images: tuple[int, ...], labels: tuple[int, ...], hard: bool, m
         raise ValueError(f"its labels are {kind}, but label_form = {manifest.label_form!r}")
     if images[0] % manifest.images_per_class:
         raise ValueError(f"{images[0]} images are no multiple of images_per_class = {manifest.images_per_class}")
+
+
+def check_named(config: DataConfig, manifest: Manifest) -> None:
+    """Raises ValueError where the set's contents, data set, size or whitening are not the run's."""
+    for name in ("dataset", "images_per_class", "sha256", "whitening"):
+        wanted, found = getattr(config, name), getattr(manifest, name)
+        if wanted != found:
+            raise ValueError(f"data.{name} = {wanted!r}, but the distilled set {manifest.name} has {found!r}")
+    if config.label_temperature is not None and manifest.label_form == "hard":
+        raise ValueError(
+            f"data.label_temperature = {config.label_temperature}, but the labels of {manifest.name} are hard"
+        )
 
 
 def _number(kind: type, key: str, text: str) -> Any:

@@ -1,18 +1,19 @@
-"""Networks by name."""
+"""Networks by name, torchvision's included."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from crossarch.trainables.data.catalog import Dataset
 from crossarch.trainables.methods.drop_path import drops
 from crossarch.trainables.methods.virtual_shortcut import add_virtual_shortcuts
 from crossarch.trainables.models.convnet import ConvNet
-from crossarch.trainables.models.foreign import torchvision_network
 from crossarch.trainables.models.layers import Style
 from crossarch.trainables.models.norm import make_norm, scaled
 from crossarch.trainables.models.resnet import FORMS, ResNet
 from crossarch.trainables.models.single_branch import PLANS, SingleBranch
 from crossarch.trainables.parts import FREPO_CHANNELS, TORCHVISION, KeepRateConfig, ModelConfig
+
+COLOURS = 3
 
 
 def build(config: ModelConfig, dataset: Dataset, keep_rate: KeepRateConfig | None = None) -> nn.Module:
@@ -47,6 +48,31 @@ def build_plain(config: ModelConfig, dataset: Dataset) -> nn.Module:
         return SingleBranch(PLANS[name], channels, classes, resolution, width=width, style=style)
     widths = tuple(scaled(count, width) for count in config.channels or FREPO_CHANNELS)
     return ConvNet(channels, classes, resolution, widths, style)
+
+
+class Coloured(nn.Module):
+    """A network that takes grey images as well: their one channel serves as all three."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the network makes of images (N, 1, H, W) or (N, 3, H, W)."""
+        return self.network(x.expand(-1, COLOURS, -1, -1))  # type: ignore[no-any-return]
+
+
+def torchvision_network(name: str, in_channels: int, classes: int) -> nn.Module:
+    """Torchvision's classifier of that name with random weights; grey images reach it through `network`.
+
+    Its blocks have torchvision's names, behind `network.` for grey images. Raises ValueError for an unknown name.
+    """
+    from torchvision import models  # slow, and not on every machine
+
+    if name not in models.list_models(module=models):  # no detectors, no segmenters
+        raise ValueError(f"model.architecture = 'torchvision:{name}' is no classifier of torchvision's")
+    network: nn.Module = models.get_model(name, weights=None, num_classes=classes)
+    return network if in_channels == COLOURS else Coloured(network)
 
 
 def make_style(config: ModelConfig) -> Style:

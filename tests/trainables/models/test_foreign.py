@@ -13,8 +13,7 @@ from crossarch.trainables.data.images import Images
 from crossarch.trainables.loop import train
 from crossarch.trainables.methods.drop_path import set_keep_rate
 from crossarch.trainables.methods.virtual_shortcut import VirtualShortcut
-from crossarch.trainables.models.foreign import torchvision_network
-from crossarch.trainables.models.registry import build, build_on_meta, parameter_count
+from crossarch.trainables.models.registry import build, build_on_meta, parameter_count, torchvision_network
 from crossarch.trainables.parts import AUXILIARY, TORCHVISION, KeepRateConfig, ModelConfig
 
 MOBILE = ModelConfig(architecture="torchvision:mobilenet_v3_small")

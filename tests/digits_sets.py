@@ -10,7 +10,7 @@ from crossarch.trainables.data.library import Library
 from crossarch.trainables.data.manifest import SUFFIX
 from crossarch.trainables.data.store import Store
 from crossarch.trainables.data.subsets import class_balanced_subset
-from crossarch.trainables.distillers.identity import distill_id
+from crossarch.trainables.distillers.config import distill_id
 
 CLASSES = 10
 TEMPERATURE = 0.3

@@ -16,8 +16,7 @@ from crossarch.platform.record.mlflow_description import (
 )
 from crossarch.platform.record.mlflow_store import TrackingError, tracked
 from crossarch.trainables.data.manifest import Manifest
-from crossarch.trainables.distillers.config import DistillConfig
-from crossarch.trainables.distillers.identity import distill_id
+from crossarch.trainables.distillers.config import DistillConfig, distill_id
 
 if TYPE_CHECKING:
     from crossarch.platform.record.mlflow import Experiment

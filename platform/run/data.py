@@ -14,8 +14,7 @@ from crossarch.trainables.config import RunConfig
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.manifest import Manifest, check_named
 from crossarch.trainables.data.store import Store
-from crossarch.trainables.distillers.config import DistillConfig
-from crossarch.trainables.distillers.identity import distill_id
+from crossarch.trainables.distillers.config import DistillConfig, distill_id
 
 if TYPE_CHECKING:
     from crossarch.trainables.data.library import Library

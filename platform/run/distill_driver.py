@@ -13,9 +13,8 @@ from crossarch.platform.run.cohorts import DIED, RETRIES
 from crossarch.platform.run.site import Site
 from crossarch.platform.run.trial import distil
 from crossarch.platform.run.tune_driver import Interrupt, NotSnapshotted, fit, request
-from crossarch.trainables.distillers.config import DistillConfig
+from crossarch.trainables.distillers.config import DistillConfig, distill_id
 from crossarch.trainables.distillers.contract import DistillPoint
-from crossarch.trainables.distillers.identity import distill_id
 
 
 @dataclass(kw_only=True)

@@ -1,11 +1,14 @@
-"""The description of one distillation: frozen, validated, and complete enough to distil again."""
+"""The description of one distillation: frozen, validated, and complete enough to distil again; and its identity."""
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from crossarch.trainables.data.catalog import DATASETS, WHITENINGS, check_choice
+from crossarch.trainables.identity import canonical
 from crossarch.trainables.settings import Settings, setting
 
 LABEL_TEMPERATURES = {"cifar10": 0.3, "cifar100": 0.04, "tiny_imagenet": 0.02, "digits": 0.3}
@@ -154,3 +157,26 @@ def from_dict(values: Mapping[str, Any]) -> DistillConfig:
     if missing:
         raise ValueError(f"{missing[0]} is missing, but a distillation needs it")
     return CONFIGS[name](**given)
+
+
+METHOD_VERSIONS = {"frepo": 1}
+"""Raised whenever the same configuration would distil to another set."""
+
+
+def distill_digest(config: DistillConfig) -> str:
+    """64 hexadecimal digits of SHA-256 over all that can change the result, the seed included.
+
+    A rule's outcome, written out, is the same configuration.
+    """
+    identity = {
+        "distiller": config.distiller,
+        "method_version": METHOD_VERSIONS[config.distiller],
+        "data_digest": DATASETS[config.dataset].digest,
+        "config": canonical(config.resolved().to_dict()),
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def distill_id(config: DistillConfig) -> str:
+    """The name of a distillation in MLflow and the file system: `<distiller>-<digest>-s<seed>`."""
+    return f"{config.distiller}-{distill_digest(config)[:16]}-s{config.seed}"

@@ -9,17 +9,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crossarch.trainables.brief import accuracy_after, brief_run
 from crossarch.trainables.checkpoint import Checkpoints, capture_rng, reinstate_rng
+from crossarch.trainables.config import RunConfig
+from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.data.images import Part
 from crossarch.trainables.data.library import Library
 from crossarch.trainables.distillers.config import DistillConfig
 from crossarch.trainables.distillers.contract import Distiller, DistillPoint, label_entropy, make_distiller
-from crossarch.trainables.distillers.evaluation import validation_accuracy
+from crossarch.trainables.evaluate import SAMPLE
+from crossarch.trainables.parts import AUGMENTATIONS
 
 REPORTS = 50
 """Reports of a distillation, at most."""
 
 REPORTS_AN_EVALUATION = 10
 """So that a distillation has at most 5 evaluations, the last of them at its end."""
+
+
+IMAGES_SEEN = 5_000
+"""Distilled images of one training, repeated ones counted."""
+
+MOST_EPOCHS = 150
+BATCH_SIZE = 50
 
 
 class DistillationDivergedError(ArithmeticError):
@@ -137,3 +149,39 @@ def report(done: Distillation, seconds: float, library: Library, device: torch.d
     done.losses.zero_()
     done.reported, done.seconds = step, seconds
     return point
+
+
+def recipe(config: DistillConfig, width: float) -> RunConfig:
+    """`brief_run` of a narrower ConvNet, with no flips of grey images."""
+    mirrored = DATASETS[config.dataset].channels == 3
+    run = brief_run(
+        config.dataset,
+        config.images_per_class,
+        "distilling",
+        images_seen=IMAGES_SEEN,
+        most_epochs=MOST_EPOCHS,
+        batch_size=BATCH_SIZE,
+    )
+    pool = tuple(name for name in AUGMENTATIONS if mirrored or name != "flip")
+    return run.replace({"model.width": width, "augmentation.pool": pool, "seed": config.seed})
+
+
+def validation_accuracy(
+    config: DistillConfig,
+    prototypes: Part,
+    validation: Part,
+    device: torch.device | str = "cpu",
+    *,
+    run: RunConfig | None = None,
+) -> float:
+    """Accuracy in % on at most 1,000 validation images of a network trained on the set; `recipe`'s, or that of `run`.
+
+    Both arguments are images (N, C, H, W) and labels. The random number generators are left as they were.
+    """
+    images, labels = (part.detach().cpu() for part in prototypes)
+    if labels.ndim == 2:
+        labels = torch.softmax(labels / (config.resolved().label_temperature or 1.0), 1).float()
+    sample = validation[0][:SAMPLE], validation[1][:SAMPLE]
+    with torch.random.fork_rng():
+        run = run or recipe(config, getattr(config, "width", 1.0))
+        return accuracy_after(run, (images.float(), labels), sample, device)

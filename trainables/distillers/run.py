@@ -15,10 +15,9 @@ from crossarch.trainables.data.distilled import content_digest, write_set
 from crossarch.trainables.data.library import Library
 from crossarch.trainables.data.manifest import Manifest
 from crossarch.trainables.data.store import Store
-from crossarch.trainables.distillers.config import DistillConfig
+from crossarch.trainables.distillers.config import DistillConfig, distill_digest, distill_id
 from crossarch.trainables.distillers.contract import Distiller, DistillPoint
 from crossarch.trainables.distillers.drive import distill
-from crossarch.trainables.distillers.identity import distill_digest, distill_id
 from crossarch.trainables.environment import commit, describe
 from crossarch.trainables.run import Workplace
 

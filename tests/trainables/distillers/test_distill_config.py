@@ -6,9 +6,15 @@ import pytest
 from distilling import TINY
 
 from crossarch.search_spaces.distillations import distillation
-from crossarch.trainables.distillers.config import CONFIGS, FRePoConfig, from_dict
+from crossarch.trainables.distillers.config import (
+    CONFIGS,
+    METHOD_VERSIONS,
+    FRePoConfig,
+    distill_digest,
+    distill_id,
+    from_dict,
+)
 from crossarch.trainables.distillers.contract import MAKERS
-from crossarch.trainables.distillers.identity import METHOD_VERSIONS, distill_digest, distill_id
 
 
 def test_the_authors_settings_are_the_defaults():

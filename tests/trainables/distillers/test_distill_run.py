@@ -10,7 +10,7 @@ from crossarch.trainables.data.checks import label_form
 from crossarch.trainables.data.load import load
 from crossarch.trainables.data.store import Store
 from crossarch.trainables.distillers import drive
-from crossarch.trainables.distillers.identity import distill_digest, distill_id
+from crossarch.trainables.distillers.config import distill_digest, distill_id
 from crossarch.trainables.distillers.run import SNAPSHOT, execute, workshop
 from crossarch.trainables.parts import DataConfig
 from crossarch.trainables.run import Workplace

@@ -9,7 +9,7 @@ from distilling import TINY, Parts
 
 from crossarch.trainables.data.subsets import class_balanced_subset
 from crossarch.trainables.distillers.config import FRePoConfig, mirrors
-from crossarch.trainables.distillers.evaluation import recipe, validation_accuracy
+from crossarch.trainables.distillers.drive import recipe, validation_accuracy
 from crossarch.trainables.distillers.frepo import FRePo, cosine_to_floor, starting_labels, with_mirror_images
 
 

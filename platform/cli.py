@@ -240,7 +240,8 @@ def report(
     """Show the study's table, and write its page. Each figure and table lies beside it as files."""
     from crossarch.platform.record.ledger import Ledger
     from crossarch.platform.report.markdown import render_markdown
-    from crossarch.platform.report.robustness.sheets import answers_of
+    from crossarch.platform.report.robustness.sheets import answers
+    from crossarch.platform.report.robustness.surface import surfaces
     from crossarch.platform.report.tables import build_table
 
     form = form_of(study, design, configs, vary, distilled)
@@ -254,7 +255,7 @@ def report(
             f"`crossarch run {study}` first"
         )
     if markdown:
-        typer.echo(render_markdown(table, answers_of(chosen, table.seeds, results)), nl=False)
+        typer.echo(render_markdown(table, answers(surfaces(chosen, table.seeds, results))), nl=False)
         return
     terminal = console()
     _print_report(chosen, table.seeds, storage, terminal)

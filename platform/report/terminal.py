@@ -25,7 +25,6 @@ from crossarch.platform.report.wording import (
     title,
 )
 from crossarch.search_spaces.study import Study
-from crossarch.search_spaces.sweep import Sweep
 from crossarch.trainables.result import RunResult
 
 LABEL_WIDTH = 24
@@ -169,10 +168,8 @@ def _failures(failures: Sequence[Run]) -> list[RenderableType]:
 
 def render_answers(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> RenderableType:
     """Score, statements and plateaus; nothing for a study that is no sweep or has no results."""
-    found = surfaces(study, seeds, results) if isinstance(study, Sweep) else []
-    if not isinstance(study, Sweep) or not found:
-        return Group()
-    sheets = (scores(found), claims(study, found), plateaus(study, found))
+    found = surfaces(study, seeds, results)
+    sheets = (scores(found), claims(found), plateaus(found)) if found else ()
     return Group(*(part for each in sheets if each.rows for part in _view(each)))
 
 

@@ -12,7 +12,6 @@ from crossarch.platform.report.robustness.surface import Surface, surfaces
 from crossarch.platform.report.sheets import Sheet, figure, sheet, words
 from crossarch.platform.report.svg import Picture, make_picture
 from crossarch.search_spaces.study import Study
-from crossarch.search_spaces.sweep import Sweep
 from crossarch.trainables.result import RunResult
 
 BAND = "Band: interval of 95 % for the mean."
@@ -32,20 +31,22 @@ class Answers:
 
 def robustness_answers(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult], where: str) -> Answers:
     """The answers of a study, `where` saying on what its numbers were made."""
-    found = surfaces(study, seeds, results) if isinstance(study, Sweep) else []
-    if not isinstance(study, Sweep) or not any(len(each.points) > 1 for each in found):
+    found = surfaces(study, seeds, results)
+    told = answers(found)
+    if not told:
         return Answers()
     return Answers(
-        sheets=answers(study, found),
-        pictures=tuple(_pictures(study, found, where)),
+        sheets=told,
+        pictures=tuple(_pictures(found, where)),
         networks=tuple(each.network for each in found),
     )
 
 
-def _pictures(sweep: Sweep, found: Sequence[Surface], where: str) -> Iterator[Picture]:
+def _pictures(found: Sequence[Surface], where: str) -> Iterator[Picture]:
+    searched = found[0].space.searched
     n = f"n = {len(found[0].seeds)} seeds a point."
     shape = "Dots: a point of the design; the larger ring is the default." if found[0].covers else BAND
-    panels = figures.drawers(found, sweep.space.searched)
+    panels = figures.drawers(found, searched)
     yield make_picture(
         "robustness",
         "Accuracy against each hyperparameter",
@@ -53,7 +54,7 @@ def _pictures(sweep: Sweep, found: Sequence[Surface], where: str) -> Iterator[Pi
         drawn(panels, dict(enumerate(each.network for each in found))),
         points(found),
     )
-    pairs = list(itertools.combinations(sweep.space.searched, 2))[:MOST_MAPS]
+    pairs = list(itertools.combinations(searched, 2))[:MOST_MAPS]
     maps = [(each.network, heat_map(each, *pair)) for pair in pairs for each in found if each.covers]
     if maps:
         panels = figures.heat_drawers(maps)

@@ -1,31 +1,23 @@
 """The answers of a sweep as sheets: for the page, the files beside it, and the terminal."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from crossarch.platform.report.robustness.answers import Plateau, answer, orders, plateau, score
 from crossarch.platform.report.robustness.importance import FEWEST_POINTS, importances
 from crossarch.platform.report.robustness.intervals import FEWEST, Equivalence, Estimate, mean
-from crossarch.platform.report.robustness.surface import Surface, surfaces
+from crossarch.platform.report.robustness.surface import Surface
 from crossarch.platform.report.sheets import Entry, Sheet, figure, sheet, words
-from crossarch.search_spaces.study import Study
-from crossarch.search_spaces.sweep import Sweep
-from crossarch.trainables.result import RunResult
 
 FEW = f"Fewer than {FEWEST} seeds give no interval by resampling."
 """Said where one is missing."""
 
 
-def answers(sweep: Sweep, found: Sequence[Surface]) -> tuple[Sheet, ...]:
-    """The sheets for which there are data, the shortest answers first."""
-    made = (scores(found), claims(sweep, found), plateaus(sweep, found), weights(found), ranks(found), points(found))
+def answers(found: Sequence[Surface]) -> tuple[Sheet, ...]:
+    """The sheets for which there are data, the shortest answers first; none where the default's are all there are."""
+    if not any(len(each.points) > 1 for each in found):
+        return ()
+    made = (scores(found), claims(found), plateaus(found), weights(found), ranks(found), points(found))
     return tuple(each for each in made if each.rows)
-
-
-def answers_of(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> tuple[Sheet, ...]:
-    """Those of a sweep from results by run id; none for another study, or where it has the default's alone."""
-    found = surfaces(study, seeds, results) if isinstance(study, Sweep) else []
-    several = any(len(each.points) > 1 for each in found)
-    return answers(study, found) if isinstance(study, Sweep) and several else ()
 
 
 def interval(estimate: Estimate | None, digits: int = 1) -> Entry:
@@ -84,8 +76,9 @@ def scores(found: Sequence[Surface]) -> Sheet:
     )
 
 
-def claims(sweep: Sweep, found: Sequence[Surface]) -> Sheet:
+def claims(found: Sequence[Surface]) -> Sheet:
     """What became of the published statements, network by network."""
+    sweep = found[0].sweep
     known = [(each, made) for each in found for alike in sweep.alike if (made := answer(each, alike, sweep.margin))]
     symbols = {domain.name: domain.symbol for domain in sweep.space.domains}
     return sheet(
@@ -128,8 +121,9 @@ def verdict(test: Equivalence) -> str:
     return f"undecided: about {test.needed} seeds needed"
 
 
-def plateaus(sweep: Sweep, found: Sequence[Surface]) -> Sheet:
+def plateaus(found: Sequence[Surface]) -> Sheet:
     """Round each default, how far accuracy stays near the best."""
+    sweep = found[0].sweep
     made = [
         (each, flat)
         for domain in sweep.space.domains
@@ -222,8 +216,7 @@ def ranks(found: Sequence[Surface]) -> Sheet:
 
 def points(found: Sequence[Surface]) -> Sheet:
     """Every point: its values, its accuracy, and how far it is below the default."""
-    domains = found[0].space.domains if found else ()
-    names = [domain.symbol for domain in domains]
+    names = [domain.symbol for domain in found[0].space.domains]
     return sheet(
         "robustness-points",
         "Every point",

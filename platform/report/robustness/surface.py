@@ -1,11 +1,11 @@
 """A sweep's results as numbers: accuracy of one network at every point with every seed."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crossarch.platform.report.robustness.intervals import Values
 from crossarch.search_spaces.space import Domain, Point, Space
+from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sweep
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.result import RunResult
@@ -17,7 +17,7 @@ class Surface:
 
     network: str
     """Its label, and that of any other axis' choice."""
-    space: Space
+    sweep: Sweep
     seeds: tuple[int, ...]
     points: tuple[Point, ...]
     """The default first."""
@@ -31,6 +31,11 @@ class Surface:
     """Points that lack the result of a seed, or diverged."""
     stopped: int = 0
     """Of these, points of which a run was stopped early."""
+
+    @property
+    def space(self) -> Space:
+        """The sweep's."""
+        return self.sweep.space
 
     @property
     def means(self) -> Values:
@@ -61,11 +66,13 @@ class Surface:
         return any(sum(point[name] != default[name] for name in default) > 1 for point in self.points)
 
 
-def surfaces(sweep: Sweep, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> list[Surface]:
+def surfaces(sweep: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> list[Surface]:
     """The surface of each cell in which the sweep's method was tried, where its default point has finished.
 
-    Seeds are those with which the default finished.
+    Seeds are those with which the default finished. None for a study that is no sweep.
     """
+    if not isinstance(sweep, Sweep):
+        return []
     found: dict[tuple[str, ...], dict[str, dict[int, float]]] = {}
     base: dict[tuple[str, ...], dict[int, float]] = {}
     stopped: dict[tuple[str, ...], set[str]] = {}
@@ -82,16 +89,19 @@ def surfaces(sweep: Sweep, seeds: tuple[int, ...], results: Mapping[str, RunResu
             told[plan.config.seed] = accuracy
         elif result and result.outcome == "stopped":
             stopped.setdefault(plan.cell, set()).add(plan.arm)
-    made = {cell: _surface(sweep, cell, told, base.get(sweep.teaching(cell), {})) for cell, told in found.items()}
-    return [
-        dataclasses.replace(surface, stopped=len(stopped.get(cell, ())))
-        for cell, surface in made.items()
-        if surface is not None
-    ]
+    made = (
+        _surface(sweep, cell, told, base.get(sweep.teaching(cell), {}), len(stopped.get(cell, ())))
+        for cell, told in found.items()
+    )
+    return [surface for surface in made if surface is not None]
 
 
 def _surface(
-    sweep: Sweep, cell: tuple[str, ...], told: Mapping[str, Mapping[int, float]], base: Mapping[int, float]
+    sweep: Sweep,
+    cell: tuple[str, ...],
+    told: Mapping[str, Mapping[int, float]],
+    base: Mapping[int, float],
+    stopped: int,
 ) -> Surface | None:
     import numpy as np
 
@@ -102,11 +112,12 @@ def _surface(
     names = [name for name in sweep.points if all(seed in told.get(name, {}) for seed in seeds)]
     return Surface(
         network=", ".join(cell),
-        space=sweep.space,
+        sweep=sweep,
         seeds=seeds,
         points=tuple(sweep.points[name] for name in names),
         names=tuple(labels[name] for name in names),
         values=np.array([[told[name][seed] for seed in seeds] for name in names], dtype=float),
         reference=tuple(base[seed] for seed in seeds) if all(seed in base for seed in seeds) else None,
         left_out=len(told) - len(names),
+        stopped=stopped,
     )

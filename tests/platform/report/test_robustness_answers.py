@@ -21,7 +21,7 @@ def surface(accuracy, design="slices", configs=None, seeds=6, noise=0.0, referen
     )
     return Surface(
         network=network,
-        space=sweep.space,
+        sweep=sweep,
         seeds=tuple(range(seeds)),
         points=points,
         names=tuple(sweep.points),

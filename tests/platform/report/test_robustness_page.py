@@ -8,7 +8,7 @@ from rich.console import Console
 from crossarch.platform.report.content import make_report
 from crossarch.platform.report.markdown import render_markdown
 from crossarch.platform.report.page import files
-from crossarch.platform.report.robustness.sheets import answers_of
+from crossarch.platform.report.robustness.sheets import answers
 from crossarch.platform.report.robustness.surface import surfaces
 from crossarch.platform.report.tables import build_table
 from crossarch.platform.report.terminal import render_answers
@@ -124,7 +124,7 @@ def test_a_grid_has_heat_maps_and_tells_of_interactions(tmp_path):
 
 
 def test_the_markdown_report_has_them_too(results):
-    told = render_markdown(build_table(SWEEP, SEEDS, results), answers_of(SWEEP, SEEDS, results))
+    told = render_markdown(build_table(SWEEP, SEEDS, results), answers(surfaces(SWEEP, SEEDS, results)))
     for heading in (
         "Robustness score",
         "Does it make no difference, as the paper says?",
@@ -138,7 +138,7 @@ def test_the_markdown_report_has_them_too(results):
 def test_the_default_alone_answers_nothing(results):
     alone = {name: each for name, each in results.items() if each.config.kd is None or each.config.kd.alpha == 0.5}
     only = dataclasses.replace(SWEEP, only={"arm": ("full",)})
-    assert answers_of(only, SEEDS, alone) == ()
+    assert answers(surfaces(only, SEEDS, alone)) == ()
 
 
 def test_other_studies_have_no_answers(study, make_results, tmp_path):

@@ -115,7 +115,7 @@ class Experiment:
             if run_id in training:
                 continue
             if run_id in results:
-                description = describe(results[run_id], member, self.study, invocation)
+                description = describe(results[run_id], member, invocation)
                 changed += self.show(description, parent=invocation.id)
             else:
                 changed += self._interrupted(run_id)

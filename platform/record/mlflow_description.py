@@ -91,9 +91,9 @@ def owners(invocations: Iterable[Invocation]) -> dict[str, tuple[Invocation, Mem
     return found
 
 
-def describe(result: RunResult, member: Member, study: str, invocation: Invocation) -> Description:
+def describe(result: RunResult, member: Member, invocation: Invocation) -> Description:
     """A run that ended."""
-    tags = _tags(result.config, result.environment, member, study, invocation)
+    tags = _tags(result.config, result.environment, member, invocation)
     return Description(
         name=run_name(member),
         status=_STATUS[result.outcome],
@@ -109,7 +109,6 @@ def describe_running(
     config: RunConfig,
     environment: Mapping[str, Any],
     member: Member,
-    study: str,
     invocation: Invocation,
     *,
     started: int,
@@ -119,7 +118,7 @@ def describe_running(
         name=run_name(member),
         status="RUNNING",
         started=started,
-        tags=_cut(_tags(config, environment, member, study, invocation)),
+        tags=_cut(_tags(config, environment, member, invocation)),
         params=params(config, member),
     )
 
@@ -231,12 +230,10 @@ def hardware(environment: Mapping[str, Any]) -> str:
     return device if device != "cpu" else str(environment.get("cpu") or device)
 
 
-def _tags(
-    config: RunConfig, environment: Mapping[str, Any], member: Member, study: str, invocation: Invocation
-) -> dict[str, Any]:
+def _tags(config: RunConfig, environment: Mapping[str, Any], member: Member, invocation: Invocation) -> dict[str, Any]:
     config_hash, _, seed = member.run_id.rpartition("-s")
     return {
-        "study": study,
+        "study": invocation.study,
         "invocation": invocation.id,
         "run_id": member.run_id,
         "config_hash": config_hash,

@@ -31,8 +31,6 @@ _LONGEST_PAUSE = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    study: str
-    question: str
     invocations: tuple[Invocation, ...]
     current: Invocation
     results: dict[str, RunResult]
@@ -84,8 +82,6 @@ class Writer:
 
     def open(
         self,
-        study: str,
-        question: str,
         current: Invocation,
         *,
         earlier: Iterable[Invocation] = (),
@@ -93,11 +89,8 @@ class Writer:
     ) -> None:
         """Begins, once, to show `current`: first the study's `earlier` invocations and `results`, then what comes."""
         invocations = (*(invocation for invocation in earlier if invocation.id != current.id), current)
-        event = _Opened(
-            study=study, question=question, invocations=invocations, current=current, results=dict(results or {})
-        )
         self._wanted[current.id] = 0
-        self._events.put(event)
+        self._events.put(_Opened(invocations=invocations, current=current, results=dict(results or {})))
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
         self._thread.start()
 
@@ -230,7 +223,7 @@ class _Courier:
 
     def _open_or_close(self, opened: _Opened, *, last: bool) -> None:
         """Levels the whole study, as `View.level` would; on closing, what still runs counts as interrupted."""
-        experiment = self._experiment or self._view.experiment(opened.study, opened.question)
+        experiment = self._experiment or self._view.experiment(opened.current.study, opened.current.question)
         experiment.level(
             opened.invocations,
             opened.results,
@@ -250,10 +243,10 @@ class _Courier:
             invocation, member = owner
             if started is not None:
                 description = describe_running(
-                    started.config, started.environment, member, opened.study, invocation, started=started.instant
+                    started.config, started.environment, member, invocation, started=started.instant
                 )
             else:
-                description = describe(opened.results[run_id], member, opened.study, invocation)
+                description = describe(opened.results[run_id], member, invocation)
             self._experiment.show(description, parent=invocation.id)
         self.shown[run_id] = self._taken[run_id]
 

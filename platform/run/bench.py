@@ -85,7 +85,7 @@ def _drive(study: Study, root: Path, cohort: int) -> dict[str, float]:
         from crossarch.platform.run.tune_driver import drive  # needs Ray, which reads its environment when imported
 
         begun = time.perf_counter()
-        view.open(study.name, study.question, invocation, earlier=[], results={})
+        view.open(invocation)
         drive(ReadyQueue(plan.tasks), cast("list[Listener]", timed), cluster, site, invocation.id, nothing)
         driven = time.perf_counter()
         view.close(VIEW_PATIENCE)

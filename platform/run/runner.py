@@ -235,10 +235,10 @@ def _train(
 
 def _shown(part: Part, invocation: Invocation, view: Writer, ledger: Ledger) -> MlflowListener:
     """Records the invocation and begins to show it."""
-    study, earlier = part.study, ledger.invocations(part.study.name)
+    earlier = ledger.invocations(invocation.study)
     ledger.write_invocation(invocation)
-    view.open(study.name, study.question, invocation, earlier=earlier, results=part.plan.results)
-    return MlflowListener(view, study.name, part.plan.configs)
+    view.open(invocation, earlier=earlier, results=part.plan.results)
+    return MlflowListener(view, invocation.study, part.plan.configs)
 
 
 def _tell_members(

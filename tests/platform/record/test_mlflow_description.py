@@ -27,7 +27,7 @@ EIGHT, STARTED = 1795248000123, 1795247400000
 def full(configs, result_of, invocation_of):
     """The full method on ResNet18 with seed 2."""
     invocation = invocation_of()
-    return describe(result_of(configs[-1]), invocation.members[-1], "quickstart", invocation)
+    return describe(result_of(configs[-1]), invocation.members[-1], invocation)
 
 
 def test_a_finished_run(full, configs, invocation_of):
@@ -83,7 +83,7 @@ def test_metrics_are_the_curve_and_the_last_numbers(full, configs, result_of):
 def test_of_a_run_that_was_stopped_early_the_cost_is_told_where_it_ended(configs, result_of, invocation_of):
     whole = result_of(configs[0])
     result = dataclasses.replace(whole, outcome="stopped", error="after epoch", curve=whole.curve[:2])
-    description = describe(result, invocation_of().members[0], "quickstart", invocation_of())
+    description = describe(result, invocation_of().members[0], invocation_of())
     end = result.curve[-1].epoch
     told = {m.name: (m.step, m.timestamp) for m in description.metrics if m.name.endswith("_seconds")}
     assert told == dict.fromkeys(("training_seconds", "device_seconds"), (end, EIGHT))
@@ -99,7 +99,7 @@ def test_of_a_run_that_was_stopped_early_the_cost_is_told_where_it_ended(configs
 )
 def test_a_run_that_did_not_finish(configs, result_of, invocation_of, outcome, status):
     result = result_of(configs[0], outcome=outcome, error="why " * 5000)
-    description = describe(result, invocation_of().members[0], "quickstart", invocation_of())
+    description = describe(result, invocation_of().members[0], invocation_of())
     assert description.status == status
     assert description.tags["crossarch.outcome"] == outcome
     assert description.tags["crossarch.error"].startswith("why why")
@@ -109,7 +109,7 @@ def test_a_run_that_did_not_finish(configs, result_of, invocation_of, outcome, s
 
 def test_a_running_run_and_a_teacher(configs, invocation_of):
     teacher = Member(run_id=run_id(configs[0]), arm="full", cell=("ConvNet",), role="teacher")
-    description = describe_running(configs[0], {"device": "H100"}, teacher, "quickstart", invocation_of(), started=5)
+    description = describe_running(configs[0], {"device": "H100"}, teacher, invocation_of(), started=5)
     assert description.name == "teacher · ConvNet · seed 0"
     assert description.params["arm"] == "teacher"
     assert description.status == "RUNNING"

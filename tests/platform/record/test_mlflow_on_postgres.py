@@ -43,7 +43,7 @@ def drive(address: str, invocation: Invocation, results: list[RunResult]) -> tup
     """One driver, which shows its runs live: how many are not level in the end, and what failed."""
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "60"  # of a machine that is busy
     writer = Writer(address)
-    writer.open(invocation.study, "Does it close the gap?", invocation)
+    writer.open(invocation)
     for result in results:
         writer.running(result.run_id, result.config)
         for point in result.curve:

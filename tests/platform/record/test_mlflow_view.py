@@ -196,7 +196,7 @@ def test_a_run_of_an_interrupted_driver_is_killed_and_then_continued(
     member = owners([invocation])[invocation.members[0].run_id][1]
     experiment = view.experiment("quickstart", QUESTION)
     experiment.level([invocation], {}, current=invocation.id)
-    running = describe_running(configs[0], {}, member, "quickstart", invocation, started=5)
+    running = describe_running(configs[0], {}, member, invocation, started=5)
     assert experiment.show(running, parent=invocation.id)
     assert shown()[1][invocation.id].info.status == "RUNNING"
     assert view.level("quickstart", QUESTION, [invocation], {}) == 2

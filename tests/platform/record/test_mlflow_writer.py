@@ -55,7 +55,7 @@ def train(writer, result, points=None):
 def test_what_the_writer_leaves_is_level(tracking_uri, results, invocation_of):
     invocation = invocation_of()
     writer = Writer(tracking_uri)
-    writer.open("quickstart", "why", invocation)
+    writer.open(invocation)
     for result in results.values():
         train(writer, result)
     assert writer.close(30) == 0
@@ -71,7 +71,7 @@ def test_runs_are_shown_while_they_train(tracking_uri, results, invocation_of):
     invocation = invocation_of(runs=slice(2))
     first, second = list(results.values())[:2]
     writer = Writer(tracking_uri)
-    writer.open("quickstart", "why", invocation)
+    writer.open(invocation)
     train(writer, first)
     train(writer, second, points=3)
     wait_for(lambda: len(curve_of(tracking_uri, second.run_id)) == 3)
@@ -88,13 +88,13 @@ def test_a_killed_drivers_run_is_continued_without_doubled_steps(tracking_uri, r
     first, second = invocation_of(7, runs=slice(2)), invocation_of(8, runs=slice(2))
     result = next(iter(results.values()))
     dying = Writer(tracking_uri)
-    dying.open("quickstart", "why", first)
+    dying.open(first)
     train(dying, result, points=3)
     wait_for(lambda: len(curve_of(tracking_uri, result.run_id)) == 3)
     before = runs_of(tracking_uri)[result.run_id]
 
     resumed = Writer(tracking_uri)
-    resumed.open("quickstart", "why", second, earlier=[first])
+    resumed.open(second, earlier=[first])
     resumed.running(result.run_id, result.config, result.environment)
     for point in result.curve[1:]:
         resumed.point(result.run_id, point)
@@ -114,7 +114,7 @@ def test_what_an_interrupted_study_leaves_running_is_killed(tracking_uri, result
     invocation = invocation_of(runs=slice(1))
     result = next(iter(results.values()))
     writer = Writer(tracking_uri)
-    writer.open("quickstart", "why", invocation)
+    writer.open(invocation)
     train(writer, result, points=2)
     assert writer.close(30) == 0
     assert {run.info.status for run in runs_of(tracking_uri).values()} == {"KILLED"}
@@ -124,7 +124,7 @@ def test_what_an_interrupted_study_leaves_running_is_killed(tracking_uri, result
 def test_earlier_results_are_levelled_on_opening(tracking_uri, results, invocation_of):
     first, second = invocation_of(7, runs=slice(4)), invocation_of(8)
     writer = Writer(tracking_uri)
-    writer.open("quickstart", "why", second, earlier=[first, second], results=results)
+    writer.open(second, earlier=[first, second], results=results)
     assert writer.close(30) == 0
     assert View(tracking_uri).level("quickstart", "why", [first, second], results) == 0
     assert len(runs_of(tracking_uri)) == 2 + len(results)
@@ -141,7 +141,7 @@ def silent_server():
 def test_a_dead_or_silent_server_blocks_nobody(results, invocation_of, silent_server, dead):
     writer = Writer(DEAD if dead else silent_server)
     started = time.monotonic()
-    writer.open("quickstart", "why", invocation_of())
+    writer.open(invocation_of())
     for result in results.values():
         train(writer, result)
     assert writer.close(0.5) == 1 + len(results)
@@ -152,7 +152,7 @@ def test_a_dead_server_is_left_alone_for_longer_and_longer(results, invocation_o
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     now = [0.0]
     writer = Writer(DEAD, clock=lambda: now[0])
-    writer.open("quickstart", "why", invocation_of())
+    writer.open(invocation_of())
     waits = []
     for count in range(1, 11):
         wait_for(lambda count=count: writer.failures == count)
@@ -180,7 +180,7 @@ def test_a_server_that_returns_gets_everything(tracking_uri, results, invocation
     monkeypatch.setattr(MlflowClient, "log_batch", failing)
     writer = Writer(tracking_uri, clock=lambda: now[0])
     invocation = invocation_of(runs=slice(2))
-    writer.open("quickstart", "why", invocation)
+    writer.open(invocation)
     first, second = list(results.values())[:2]
     train(writer, first)
     wait_for(lambda: writer.failures > 0)
@@ -206,7 +206,7 @@ def test_what_trains_goes_on_training_in_the_view_after_a_failure(tracking_uri, 
     result = next(iter(results.values()))
     writer = Writer(tracking_uri, clock=lambda: now[0])
     invocation = invocation_of(runs=slice(1))
-    writer.open("quickstart", "why", invocation)
+    writer.open(invocation)
     train(writer, result, points=2)
     wait_for(lambda: writer.failures == 1)
     now[0] = 1000.0
@@ -234,7 +234,7 @@ def test_a_run_whose_creation_was_not_answered_is_found_again(tracking_uri, resu
     monkeypatch.setattr(MlflowClient, "create_run", answer_lost)
     result = next(iter(results.values()))
     writer = Writer(tracking_uri)
-    writer.open("quickstart", "why", invocation_of(runs=slice(1)))
+    writer.open(invocation_of(runs=slice(1)))
     train(writer, result)
     wait_for(lambda: writer.failures == 1)
     assert writer.close(30) == 0
@@ -253,7 +253,7 @@ def test_too_many_live_points_are_dropped_and_come_with_the_result(tracking_uri,
     monkeypatch.setattr(View, "experiment", waiting)
     result = next(iter(results.values()))
     writer = Writer(tracking_uri)
-    writer.open("quickstart", "why", invocation_of(runs=slice(1)))
+    writer.open(invocation_of(runs=slice(1)))
     wait_for(writer._events.empty)
     train(writer, result)
     assert writer._points_waiting == 2
@@ -266,7 +266,7 @@ def test_too_many_live_points_are_dropped_and_come_with_the_result(tracking_uri,
 def test_a_failure_of_the_view_itself_reaches_nobody(tracking_uri, results, invocation_of, monkeypatch):
     monkeypatch.setattr(View, "experiment", lambda *_: 1 / 0)
     writer = Writer(tracking_uri)
-    writer.open("quickstart", "why", invocation_of(runs=slice(1)))
+    writer.open(invocation_of(runs=slice(1)))
     train(writer, next(iter(results.values())))
     assert writer.close(10) == 2
     assert "division by zero" in writer.last_error

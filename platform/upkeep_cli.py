@@ -42,7 +42,7 @@ def export_runs(
 ) -> None:
     """Write the runs that the study lacks to a file. `python -m crossarch.trainables.batch` trains them without Ray."""
     from crossarch.platform.record.exchange import check_file, export_configs
-    from crossarch.platform.run.runner import plan_study
+    from crossarch.platform.run.plan import plan_study
     from crossarch.search_spaces.distillations import command
 
     chosen = find_study(study, smoke, budget, storage, only, engine)

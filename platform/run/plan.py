@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossarch.platform.record.invocations import Member, Role
-from crossarch.search_spaces.study import Planned
+from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.record.storage import weights_elsewhere
+from crossarch.platform.run.data import available
+from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.identity import run_id, weights_file
 from crossarch.trainables.result import RunResult
@@ -119,6 +122,29 @@ def make_plan(
             add(configs[member.run_id], teaches=False)
     known = {identity: results[identity] for identity in configs if identity in results}
     return Plan(members=members, configs=configs, results=known, tasks=tuple(tasks.values()))
+
+
+def plan_study(
+    study: Study,
+    seeds: tuple[int, ...],
+    root: Path,
+    results: Mapping[str, RunResult] | None = None,
+    *,
+    keeps_stopped: bool = False,
+) -> Plan:
+    """The study's plan against `results`, else the ledger under `root`, runs whose data no store has left out.
+
+    `keeps_stopped`: runs that were stopped early stay so. Raises BadInputError where that is all of them.
+    """
+    return make_plan(
+        available(study.expand(seeds), root),
+        Ledger(root).read() if results is None else results,
+        root / "weights",
+        analysed=study.keeps_weights,
+        elsewhere=weights_elsewhere(root),
+        study=study.name,
+        keeps_stopped=keeps_stopped,
+    )
 
 
 def merged(plans: Sequence[Plan]) -> Plan:

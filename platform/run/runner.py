@@ -17,13 +17,12 @@ from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.level import sync_study
 from crossarch.platform.record.mlflow_store import TrackingError
 from crossarch.platform.record.mlflow_writer import Writer
-from crossarch.platform.record.storage import weights_elsewhere
 from crossarch.platform.run.cluster import Cluster, on_demand
-from crossarch.platform.run.data import available, bound, prepare
+from crossarch.platform.run.data import bound, prepare
 from crossarch.platform.run.estimate import paces
 from crossarch.platform.run.listeners import LedgerListener, Listener, MlflowListener, tell_blocked
 from crossarch.platform.run.metrics import MetricsListener
-from crossarch.platform.run.plan import Plan, make_plan, merged
+from crossarch.platform.run.plan import Plan, merged, plan_study
 from crossarch.platform.run.progress import TerminalProgress
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.platform.run.sampling import Growth, Supply, growth_of, supplying
@@ -61,15 +60,13 @@ class Ending:
 class Part:
     """A study of an invocation of one or several: what it lacks, and what its sampler, if it has one, still chooses."""
 
-    def __init__(
-        self, study: Study, seeds: tuple[int, ...], ledger: Ledger, root: Path, *, keeps_stopped: bool = False
-    ) -> None:
+    def __init__(self, study: Study, seeds: tuple[int, ...], site: Site) -> None:
         """Plans `study`. Raises as `plan_study` does."""
-        self.seeds, self._root = seeds, root
-        self.growth: Growth | None = growth_of(study, seeds, keeps_stopped=keeps_stopped)
-        self.study = self.growth.advance(ledger.read()) if self.growth else study
-        self.plan = plan_study(self.study, seeds, root, keeps_stopped=keeps_stopped)
-        self.supply = Supply(self.growth, self.plan, seeds, root) if self.growth and self.plan.tasks else None
+        self.seeds, self._root = seeds, site.root
+        self.growth: Growth | None = growth_of(study, seeds, keeps_stopped=site.keeps_stopped)
+        self.study = self.growth.advance(Ledger(site.root).read()) if self.growth else study
+        self.plan = plan_study(self.study, seeds, site.root, keeps_stopped=site.keeps_stopped)
+        self.supply = Supply(self.growth, self.plan, seeds, site.root) if self.growth and self.plan.tasks else None
 
     @property
     def claims(self) -> list[str]:
@@ -90,28 +87,11 @@ class Part:
         return Ending(study=study, outcomes=outcomes(plan, ledger.read(plan.configs)), interrupted=interrupted)
 
 
-def plan_study(study: Study, seeds: tuple[int, ...], root: Path, *, keeps_stopped: bool = False) -> Plan:
-    """The study's plan against the ledger under `root`, runs whose data no store has left out.
-
-    `keeps_stopped`: runs that were stopped early stay so. Raises BadInputError where that is all of them.
-    """
-    planned, results = available(study.expand(seeds), root), Ledger(root).read()
-    return make_plan(
-        planned,
-        results,
-        root / "weights",
-        analysed=study.keeps_weights,
-        elsewhere=weights_elsewhere(root),
-        study=study.name,
-        keeps_stopped=keeps_stopped,
-    )
-
-
 def plans_of(chosen: Sequence[Chosen], site: Site) -> list[tuple[Study, Plan]]:
     """What `run_studies` would train now. Raises BadInputError as it does."""
     check_sweeps(site, [study for study, _ in chosen])
-    keeps_stopped = site.stop_early is not None
-    return [(study, plan_study(study, seeds, site.root, keeps_stopped=keeps_stopped)) for study, seeds in chosen]
+    keeps = site.keeps_stopped
+    return [(study, plan_study(study, seeds, site.root, keeps_stopped=keeps)) for study, seeds in chosen]
 
 
 def outcomes(plan: Plan, results: dict[str, RunResult]) -> Counter[str]:
@@ -142,8 +122,7 @@ def run_studies(chosen: Sequence[Chosen], site: Site, console: Console) -> list[
         chosen, status = _distilled(chosen, site, console, cluster, lease)
         if status:
             return [_untrained(study, seeds, site.root, status) for study, seeds in chosen]
-        keeps_stopped = site.stop_early is not None
-        parts = [Part(study, seeds, ledger, site.root, keeps_stopped=keeps_stopped) for study, seeds in chosen]
+        parts = [Part(study, seeds, site) for study, seeds in chosen]
         plan = merged([part.plan for part in parts])
         if plan.tasks:
             lease.claim([claim for part in parts for claim in part.claims])

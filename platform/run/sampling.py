@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from crossarch.platform.record.invocations import Member
 from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.storage import weights_elsewhere
-from crossarch.platform.run.data import available
 from crossarch.platform.run.listeners import Listener
-from crossarch.platform.run.plan import Plan, Task, make_plan
+from crossarch.platform.run.plan import Plan, Task, plan_study
 from crossarch.search_spaces.space import Point, Space
 from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sampler, Sweep, numbered
@@ -142,15 +140,8 @@ class Supply(Listener):
         known = len(self._growth.sweep.points)
         sweep = self._growth.advance(self._results)
         if len(sweep.points) > known:
-            planned, there = available(sweep.expand(self._seeds), self._root), weights_elsewhere(self._root)
-            plan = make_plan(
-                planned,
-                self._results,
-                self._root / "weights",
-                elsewhere=there,
-                study=sweep.name,
-                keeps_stopped=self._growth.keeps_stopped,
-            )
+            keeps = self._growth.keeps_stopped
+            plan = plan_study(sweep, self._seeds, self._root, self._results, keeps_stopped=keeps)
             self.told(plan.members)
             return list(plan.tasks)
         return None if self._growth.is_complete or self._lost else []

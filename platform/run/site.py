@@ -31,6 +31,11 @@ class Site:
     """At most so much work is lost when a worker, the driver or the machine dies."""
 
     @property
+    def keeps_stopped(self) -> bool:
+        """Whether runs that were stopped early stay so, rather than being trained in full."""
+        return self.stop_early is not None
+
+    @property
     def workplace(self) -> dict[str, str | float | None]:
         """What a worker must know, as plain values."""
         return {

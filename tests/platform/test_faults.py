@@ -11,8 +11,7 @@ from shown import assert_level
 from small import MAIN, SMALL
 
 from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.run.plan import list_members
-from crossarch.platform.run.runner import plan_study
+from crossarch.platform.run.plan import list_members, plan_study
 from crossarch.search_spaces.single import single_run
 from crossarch.trainables.identity import run_id
 from crossarch.trainables.run import Workplace, execute

@@ -10,7 +10,7 @@ from digits_sets import digits_set
 from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.record.storage import SETS, copy_of
 from crossarch.platform.run.data import store
-from crossarch.platform.run.runner import plan_study
+from crossarch.platform.run.plan import plan_study
 from crossarch.platform.run.stopping import ask, forget, stops_of
 from crossarch.search_spaces.single import single_run
 from crossarch.trainables.data.load import load

@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 LIMIT = 4 * 2**30
-"""Bytes that a file, or all that is packed in it, may have unless the caller declares another number."""
+"""Bytes that a file, or all that is packed in it, may have."""
 
 MEMBERS = 10_000
 """Members an archive may have."""
@@ -29,10 +29,10 @@ _ENCRYPTED = 0x1
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def regular_file(path: Path, limit: int = LIMIT) -> int:
+def regular_file(path: Path) -> int:
     """The size of a file in bytes.
 
-    Raises ValueError where `path` is no regular file (a folder, a pipe, a device), is empty, or is over `limit`.
+    Raises ValueError where `path` is no regular file (a folder, a pipe, a device), is empty, or is over LIMIT.
     """
     try:
         facts = path.stat()
@@ -42,8 +42,8 @@ def regular_file(path: Path, limit: int = LIMIT) -> int:
         raise ValueError(f"{path.name} is not a regular file: refused")
     if facts.st_size == 0:
         raise ValueError(f"{path.name} is empty")
-    if facts.st_size > limit:
-        raise ValueError(f"{path.name} has {facts.st_size} bytes, more than the {limit} that are declared: refused")
+    if facts.st_size > LIMIT:
+        raise ValueError(f"{path.name} has {facts.st_size} bytes, more than the {LIMIT} that are declared: refused")
     return facts.st_size
 
 
@@ -65,14 +65,14 @@ def files_digest(paths: Sequence[Path]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def check_zip(path: Path, limit: int = LIMIT, packed: bool = True) -> list[str]:
+def check_zip(path: Path, packed: bool = True) -> list[str]:
     """The names of an archive's members, by its table of contents alone: nothing is unpacked.
 
     Raises ValueError where the table is damaged, names a member twice or outside the archive, or tells of an
-    encrypted or oddly packed member (of any packed one, unless `packed`), of more than `limit` bytes together, or
+    encrypted or oddly packed member (of any packed one, unless `packed`), of more than LIMIT bytes together, or
     of far more than the file can reasonably hold.
     """
-    size = regular_file(path, limit)
+    size = regular_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -84,8 +84,8 @@ def check_zip(path: Path, limit: int = LIMIT, packed: bool = True) -> list[str]:
     for member in members:
         _check_member(path.name, member, packed)
     total = sum(member.file_size for member in members)
-    if total > limit:
-        raise ValueError(f"{path.name} unpacks to {total} bytes, more than the {limit} that are declared: refused")
+    if total > LIMIT:
+        raise ValueError(f"{path.name} unpacks to {total} bytes, more than the {LIMIT} that are declared: refused")
     if not packed and total > size:
         raise ValueError(f"{path.name} has {size} bytes, but members of {total} bytes that are not packed: refused")
     if total > max(RATIO * size, RATIO_FROM):
@@ -115,24 +115,24 @@ def check_zip_contents(path: Path) -> None:
         raise ValueError(f"{path.name} is damaged: {bad[:80]!r} does not have the bytes its checksum says")
 
 
-def load_npy(path: Path, limit: int = LIMIT) -> Tensor:
+def load_npy(path: Path) -> Tensor:
     """The array of a .npy file: floats as float32, uint8 and bool as they are, other whole numbers as int64.
 
     Raises ValueError where it is damaged, of another type (objects would need unpickling), or too large.
     """
-    size = regular_file(path, limit)
+    size = regular_file(path)
     with path.open("rb") as stream:
-        return _read_array(stream, size, path.name, limit)
+        return _read_array(stream, size, path.name)
 
 
-def load_npz(path: Path, limit: int = LIMIT) -> dict[str, Tensor]:
+def load_npz(path: Path) -> dict[str, Tensor]:
     """The arrays of an .npz file by their names, each as `load_npy` has it. Raises ValueError as it and `check_zip`."""
     arrays: dict[str, Tensor] = {}
-    for name in check_zip(path, limit):
+    for name in check_zip(path):
         key = name.removesuffix(".npy")
         try:
             with zipfile.ZipFile(path) as archive, archive.open(name) as stream:
-                arrays[key] = _read_array(stream, archive.getinfo(name).file_size, f"{path.name}[{key!r}]", limit)
+                arrays[key] = _read_array(stream, archive.getinfo(name).file_size, f"{path.name}[{key!r}]")
         except ValueError:
             raise
         except Exception as error:  # damage shows in any of zipfile's and zlib's ways
@@ -140,15 +140,15 @@ def load_npz(path: Path, limit: int = LIMIT) -> dict[str, Tensor]:
     return arrays
 
 
-def _read_array(stream: IO[bytes], size: int, name: str, limit: int) -> Tensor:
+def _read_array(stream: IO[bytes], size: int, name: str) -> Tensor:
     """The array of a stream of `size` bytes. Its header is judged before anything is allocated for it."""
     shape, fortran, dtype = _read_header(stream, name)
     if dtype.hasobject or dtype.kind not in "biuf":
         kind = "Python objects" if dtype.hasobject else f"values of type {dtype}"
         raise ValueError(f"{name} holds {kind}, not numbers: refused")
     expected, there = math.prod(shape) * dtype.itemsize, size - stream.tell()
-    if not shape or min(shape) < 1 or expected > limit:
-        raise ValueError(f"{name} has shape {shape}, {expected} bytes; 1 to {limit} are declared: refused")
+    if not shape or min(shape) < 1 or expected > LIMIT:
+        raise ValueError(f"{name} has shape {shape}, {expected} bytes; 1 to {LIMIT} are declared: refused")
     if expected != there:
         raise ValueError(f"{name} is damaged: its shape {shape} needs {expected} bytes, and {there} follow")
     array = np.frombuffer(stream.read(), dtype).reshape(shape, order="F" if fortran else "C")

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from crossarch.trainables.data.archives import LIMIT, check_zip, check_zip_contents, regular_file
+from crossarch.trainables.data.archives import check_zip, check_zip_contents, regular_file
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -56,16 +56,16 @@ BYTES = "_codecs.encode"
 """How bytes are pickled, here those of a numpy number: torch allows it."""
 
 
-def load_torch(path: Path, limit: int = LIMIT) -> Any:
+def load_torch(path: Path) -> Any:
     """What a file of `torch.save` holds, on the CPU, the tensors of a zip archive still mapped to the file.
 
     Raises ValueError, before anything is loaded, where the file is damaged, too large, or names any class or function
     beyond those of tensors and of the numbers of numpy.
     """
-    size = regular_file(path, limit)
+    size = regular_file(path)
     with path.open("rb") as stream:
         zipped = stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
-    numpy_numbers = _check_zipped(path, limit) if zipped else _check_legacy(path, size)
+    numpy_numbers = _check_zipped(path) if zipped else _check_legacy(path, size)
     allowed: list[Any] = [(stand_in, name) for name, stand_in in NUMPY_NUMBERS.items()] if numpy_numbers else []
     try:
         with torch.serialization.safe_globals(allowed):
@@ -87,9 +87,9 @@ def is_torch(path: Path) -> bool:
         return path.suffix != ".npz"
 
 
-def _check_zipped(path: Path, limit: int) -> bool:
+def _check_zipped(path: Path) -> bool:
     """Judges the archive and its pickle; returns whether it has numbers of numpy."""
-    names = check_zip(path, limit, packed=False)
+    names = check_zip(path, packed=False)
     pickles = [name for name in names if name.endswith("data.pkl")]
     if len(pickles) != 1 or any(name.endswith("constants.pkl") for name in names):
         raise ValueError(f"{path.name} is a zip archive, but not one of tensors that torch.save wrote")

@@ -49,13 +49,11 @@ class Published:
     """`learning_rate` where one was published, `run` where there are several, `uint8` where 0 to 255 became 0 to 1."""
 
 
-def read_published(
-    path: Path, *, run: int | None = None, channel_order: str | None = None, declared_bytes: int = LIMIT
-) -> Published:
+def read_published(path: Path, *, run: int | None = None, channel_order: str | None = None) -> Published:
     """The distilled set in a file or a folder, its form told by what is in it.
 
     Of a file with several runs, number `run` (from 0), or the last. `channel_order` states NCHW or NHWC where the
-    images' shape does not tell, or misleads. `declared_bytes` is the most that a file or a tensor may have.
+    images' shape does not tell, or misleads. No file or tensor may have more than LIMIT bytes.
 
     Raises ValueError, before the contents are used, for anything damaged, unsafe, too large, ambiguous or unknown.
     """
@@ -66,12 +64,12 @@ def read_published(
         raise ValueError(f"{file.name} has its whitening undone (MTT, for the eye): networks train on the other images")
     if path.is_dir():
         refuse_links_out(file, path)
-    raw = _reader(file, declared_bytes)(file, run, declared_bytes)
+    raw = _reader(file)(file, run)
     if raw.runs == 1 and run not in (None, 0):
         raise ValueError(f"run = {run}, but {file.name} holds one run, number 0")
     order = channel_order or raw.channel_order
-    images, more = _images(raw.images, file.name, order, channel_order is not None, declared_bytes)
-    labels = _labels(raw.labels, raw.files[-1].name, declared_bytes)
+    images, more = _images(raw.images, file.name, order, channel_order is not None)
+    labels = _labels(raw.labels, raw.files[-1].name)
     if len(images) != len(labels):
         raise ValueError(f"{file.name} has {len(images)} images, but {len(labels)} labels")
     return replace(raw, images=images, labels=labels, channel_order=order, facts=raw.facts | more)
@@ -95,9 +93,9 @@ def _choose(folder: Path) -> Path:
     raise ValueError(f"{folder.name} holds no distilled set: known are {KNOWN}")
 
 
-def _reader(file: Path, limit: int) -> Callable[[Path, int | None, int], Published]:
+def _reader(file: Path) -> Callable[[Path, int | None], Published]:
     """What reads a file of that form: tensors of any type, or what stands in their place, not checked yet."""
-    regular_file(file, limit)
+    regular_file(file)
     with file.open("rb") as stream:
         head = stream.read(len(NPY_MAGIC))
     if head == NPY_MAGIC:
@@ -109,8 +107,8 @@ def _reader(file: Path, limit: int) -> Callable[[Path, int | None, int], Publish
     raise ValueError(f"{file.name} is of an unknown form (it begins with {head!r}): known are {KNOWN}")
 
 
-def _read_pt(file: Path, run: int | None, limit: int) -> Published:
-    found = load_torch(file, limit)
+def _read_pt(file: Path, run: int | None) -> Published:
+    found = load_torch(file)
     if isinstance(found, dict) and "data" in found:
         return _dc_dictionary(file, found["data"], run)
     if not isinstance(found, Tensor):
@@ -119,8 +117,8 @@ def _read_pt(file: Path, run: int | None, limit: int) -> Published:
     if found.ndim < 3:
         raise ValueError(f"{file.name} holds {tuple(found.shape)} values, not images: give the file of the images")
     beside = _beside(file)
-    labels = load_torch(beside, limit)
-    rate, files = _learning_rate(file, limit)
+    labels = load_torch(beside)
+    rate, files = _learning_rate(file)
     return Published(
         images=found, labels=labels, form="pt files", channel_order=NCHW, files=(file, *files, beside), facts=rate
     )
@@ -149,8 +147,8 @@ def _dc_dictionary(file: Path, data: Any, run: int | None) -> Published:
     )
 
 
-def _read_npz(file: Path, _: int | None, limit: int) -> Published:
-    arrays = load_npz(file, limit)
+def _read_npz(file: Path, _: int | None) -> Published:
+    arrays = load_npz(file)
     pairs = [pair for pair in KEYS if set(pair) <= set(arrays)]
     if len(pairs) != 1:
         keys = ", ".join(sorted(arrays))[:80] or "nothing"
@@ -159,11 +157,9 @@ def _read_npz(file: Path, _: int | None, limit: int) -> Published:
     return Published(images=images, labels=labels, form="npz", channel_order=NHWC, files=(file,))
 
 
-def _read_npy(file: Path, _: int | None, limit: int) -> Published:
-    images, beside = load_npy(file, limit), _beside(file)
-    return Published(
-        images=images, labels=load_npy(beside, limit), form="npy files", channel_order=NHWC, files=(file, beside)
-    )
+def _read_npy(file: Path, _: int | None) -> Published:
+    images, beside = load_npy(file), _beside(file)
+    return Published(images=images, labels=load_npy(beside), form="npy files", channel_order=NHWC, files=(file, beside))
 
 
 def _beside(file: Path) -> Path:
@@ -178,13 +174,13 @@ def _beside(file: Path) -> Path:
     raise ValueError(f"{file.name} holds images without labels, and {missing}")
 
 
-def _learning_rate(file: Path, limit: int) -> tuple[dict[str, Any], tuple[Path, ...]]:
+def _learning_rate(file: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
     """The learned learning rate (MTT, DATM) beside those images, if there is one, and its file."""
     tag = re.sub("^images?", "", file.name)
     for beside in (file.with_name(f"lr{tag}"), file.with_name("lr.pt")):
         if beside != file and beside.is_file():
             refuse_links_out(beside, file.parent)
-            rate = load_torch(beside, limit)
+            rate = load_torch(beside)
             if isinstance(rate, Tensor) and rate.numel() == 1:
                 rate = rate.item()
             if isinstance(rate, bool) or not isinstance(rate, int | float):
@@ -193,9 +189,9 @@ def _learning_rate(file: Path, limit: int) -> tuple[dict[str, Any], tuple[Path, 
     return {}, ()
 
 
-def _images(found: Any, name: str, order: str, stated: bool, limit: int) -> tuple[Tensor, dict[str, Any]]:
+def _images(found: Any, name: str, order: str, stated: bool) -> tuple[Tensor, dict[str, Any]]:
     """As Published has them; uint8 becomes 0 to 1, as torchvision's ToTensor has it."""
-    tensor = _tensor(found, name, "images", limit)
+    tensor = _tensor(found, name, "images")
     if tensor.ndim != 4:
         raise ValueError(f"{name} has images of shape {tuple(tensor.shape)}, not of four axes")
     if not (tensor.is_floating_point() or tensor.dtype == torch.uint8):
@@ -226,9 +222,9 @@ def _check_order(shape: tuple[int, ...], name: str, order: str) -> None:
     )
 
 
-def _labels(found: Any, name: str, limit: int) -> Tensor:
+def _labels(found: Any, name: str) -> Tensor:
     """As Published has them: whole numbers are classes, whatever their type; a single column is no axis."""
-    tensor = _tensor(found, name, "labels", limit)
+    tensor = _tensor(found, name, "labels")
     if tensor.ndim == 2 and tensor.shape[1] == 1:
         tensor = tensor[:, 0]
     if tensor.ndim == 2:
@@ -241,9 +237,9 @@ def _labels(found: Any, name: str, limit: int) -> Tensor:
     return labels
 
 
-def _tensor(found: Any, name: str, what: str, limit: int) -> Tensor:
+def _tensor(found: Any, name: str, what: str) -> Tensor:
     if not isinstance(found, Tensor):
         raise ValueError(f"{name} has {what} in a {type(found).__name__}, not in a tensor")
-    if found.numel() == 0 or found.numel() * 4 > limit:
-        raise ValueError(f"{name} has {what} of shape {tuple(found.shape)}, none or over {limit} bytes: refused")
+    if found.numel() == 0 or found.numel() * 4 > LIMIT:
+        raise ValueError(f"{name} has {what} of shape {tuple(found.shape)}, none or over {LIMIT} bytes: refused")
     return found.detach()

@@ -8,6 +8,7 @@ from typing import Any
 
 from crossarch.search_spaces.arm import Arm, Changes
 from crossarch.search_spaces.arms import BASELINE_CHANGES
+from crossarch.search_spaces.claims import Place
 from crossarch.search_spaces.profiles import PAPER
 from crossarch.search_spaces.published import LABELS, Published, published
 from crossarch.search_spaces.study import Axis, Smoke, Study
@@ -50,7 +51,7 @@ BASE = from_dict(
 ALL = tuple(LABELS.values())
 """The paper's networks, by label."""
 
-Cells = Mapping[tuple[str, tuple[str, ...]], Published]
+Cells = Mapping[Place, Published]
 """The paper's numbers by the arm's name and the cell."""
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 from crossarch.search_spaces.arm import Arm, Changes, merged
 from crossarch.search_spaces.budget import scale_epochs
 from crossarch.search_spaces.chart import Chart
-from crossarch.search_spaces.claims import Claim
+from crossarch.search_spaces.claims import Claim, Place
 from crossarch.search_spaces.published import Published
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.distillers.config import DistillConfig
@@ -97,13 +97,13 @@ class Study:
     """Factor on every epoch constant."""
     overrides: Changes = field(default_factory=dict)
     """Changes to every run, made after arm and axes and before the budget."""
-    published: Mapping[tuple[str, tuple[str, ...]], Published] = field(default_factory=dict)
+    published: Mapping[Place, Published] = field(default_factory=dict)
     """What the paper reports, by the arm's name and the cell."""
     keeps_weights: bool = False
     """Whether the weights of every run are kept, to be analysed; those of teachers always are."""
     profile: str = "paper"
     """The reading of the paper that the arms are of (see `profiles`)."""
-    cells: frozenset[tuple[str, tuple[str, ...]]] | None = None
+    cells: frozenset[Place] | None = None
     """Arms, by name, and cells to which the study is limited; None for all to which an arm applies."""
     chart: Chart | None = None
     """The figure that is drawn of it beside its table."""
@@ -292,7 +292,7 @@ class Study:
             seeds=self.seeds[: form.seeds],
         )
 
-    def _spared(self, form: Smoke) -> frozenset[tuple[str, tuple[str, ...]]]:
+    def _spared(self, form: Smoke) -> frozenset[Place]:
         """Arms and cells less those that the smoke form spares; a network that would have none left keeps all."""
         places = [(arm.name, cell) for arm, cell in self.places()]
         left = [(arm, cell) for arm, cell in places if arm in form.sparing.get(cell[self.column], (arm,))]

@@ -16,6 +16,7 @@ from crossarch.platform.report.grid import headed
 from crossarch.platform.report.statistics import LEVEL, Summary, summarize
 from crossarch.platform.report.svg import to_png, to_svg
 from crossarch.platform.report.wording import NOT_APPLICABLE
+from crossarch.search_spaces.claims import Place
 from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.files import write_atomically, writing
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from crossarch.trainables.analysis.landscape import Landscape
 
     Found = Sequence[tuple[Planned, Landscape]]
-
-Place = tuple[str, tuple[str, ...]]
-"""An arm's name and a cell."""
 
 LOWEST_LEVEL = 1e-6
 """Of a contour, in nats."""

@@ -10,6 +10,7 @@ from crossarch.platform.report.conditions import Conditions, conditions, mixture
 from crossarch.platform.report.contrasts import Contrast, contrasts
 from crossarch.platform.report.statistics import Summary, gap, summarize
 from crossarch.search_spaces.arm import Arm
+from crossarch.search_spaces.claims import Place
 from crossarch.search_spaces.published import Published
 from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.config import RunConfig
@@ -43,7 +44,7 @@ class Run:
     """On the device, evaluations included."""
 
 
-Cells = dict[tuple[str, tuple[str, ...]], list[Run]]
+Cells = dict[Place, list[Run]]
 """Runs by the arm's name and the cell."""
 
 

@@ -20,8 +20,7 @@ from crossarch.platform.record.mlflow_writer import Writer
 from crossarch.platform.run.cluster import Cluster, on_demand
 from crossarch.platform.run.data import bound, prepare
 from crossarch.platform.run.estimate import paces
-from crossarch.platform.run.listeners import LedgerListener, Listener, MlflowListener, tell_blocked
-from crossarch.platform.run.metrics import MetricsListener
+from crossarch.platform.run.listeners import LedgerListener, Listener, MetricsListener, MlflowListener, tell_blocked
 from crossarch.platform.run.plan import Plan, merged, plan_study
 from crossarch.platform.run.progress import TerminalProgress
 from crossarch.platform.run.ready_queue import ReadyQueue

@@ -6,7 +6,7 @@ import pytest
 import ray.util.metrics
 from settings import PLAIN, STUDENT, TEACHER
 
-from crossarch.platform.run.metrics import MetricsListener
+from crossarch.platform.run.listeners import MetricsListener
 from crossarch.platform.run.plan import make_plan, merged
 from crossarch.platform.run.ready_queue import ReadyQueue
 from crossarch.trainables import trainable

@@ -110,7 +110,7 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
 
 @contextmanager
-def on_demand(site: Site, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[Callable[[], Cluster]]:
+def on_demand(site: Site, tell: Callable[[str], None]) -> Iterator[Callable[[], Cluster]]:
     """Gives the site's cluster, connected to at the first call, until the context ends; `tell` hears what it waits for.
 
     The function raises as `connected` and `Cluster.serving` do.

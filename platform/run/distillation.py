@@ -59,7 +59,9 @@ def distil(config: DistillConfig, name: str, site: Site, console: Console, clust
             console.print(f"{name}: already in the store, sha256 {there.sha256[:12]}")
             show_finished(there, site, view)
             return 0
-        prepare(config, site, console)
+        whole = config.resolved()
+        parts = [(whole.dataset, str(whole.whitening), part) for part in ("train", "validation")]
+        make_ready(parts, site.root, site.data_root, console.print)
         return _distil(config, name, site, console, view, cluster())
 
 
@@ -75,13 +77,6 @@ def stored(config: DistillConfig, name: str, root: Path) -> Manifest | None:
     if not is_made_by(config, manifest):
         raise BadInputError(f"name = {name!r} is taken by a set that was made otherwise: give another --name")
     return manifest
-
-
-def prepare(config: DistillConfig, site: Site, console: Console) -> None:
-    """Makes training and validation images ready. Raises BadInputError where they cannot be had."""
-    config = config.resolved()
-    parts = [(config.dataset, str(config.whitening), part) for part in ("train", "validation")]
-    make_ready(parts, site.root, site.data_root, console.print)
 
 
 def _distil(

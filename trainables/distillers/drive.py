@@ -27,13 +27,6 @@ REPORTS_AN_EVALUATION = 10
 """So that a distillation has at most 5 evaluations, the last of them at its end."""
 
 
-IMAGES_SEEN = 5_000
-"""Distilled images of one training, repeated ones counted."""
-
-MOST_EPOCHS = 150
-BATCH_SIZE = 50
-
-
 class DistillationDivergedError(ArithmeticError):
     """The loss of a distillation is no longer a finite number."""
 
@@ -158,9 +151,9 @@ def recipe(config: DistillConfig, width: float) -> RunConfig:
         config.dataset,
         config.images_per_class,
         "distilling",
-        images_seen=IMAGES_SEEN,
-        most_epochs=MOST_EPOCHS,
-        batch_size=BATCH_SIZE,
+        images_seen=5_000,
+        most_epochs=150,
+        batch_size=50,
     )
     pool = tuple(name for name in AUGMENTATIONS if mirrored or name != "flip")
     return run.replace({"model.width": width, "augmentation.pool": pool, "seed": config.seed})

@@ -14,6 +14,7 @@ from crossarch.trainables.models.single_branch import PLANS, SingleBranch
 from crossarch.trainables.parts import FREPO_CHANNELS, TORCHVISION, KeepRateConfig, ModelConfig
 
 COLOURS = 3
+"""Channels that torchvision's networks take."""
 
 
 def build(config: ModelConfig, dataset: Dataset, keep_rate: KeepRateConfig | None = None) -> nn.Module:

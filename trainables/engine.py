@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from crossarch.trainables import loop
 from crossarch.trainables.checkpoint import Progress
 from crossarch.trainables.config import RunConfig
+from crossarch.trainables.cpu.block import use_blocks
 from crossarch.trainables.cpu.memory import keep_memory
-from crossarch.trainables.cpu.norm_relu_pool import use_norm_relu_pool
 from crossarch.trainables.cpu.strided import use_strided
 from crossarch.trainables.cpu.winograd import use_winograd
 from crossarch.trainables.data.images import Images
@@ -159,7 +159,7 @@ def speed_up(network: nn.Module, config: RunConfig) -> None:
     use_strided(network)
     if config.engine != "fast_bfloat16":
         use_winograd(network)
-        use_norm_relu_pool(network)
+        use_blocks(network)
 
 
 def autocast(config: RunConfig, device: torch.device) -> torch.autocast:

@@ -14,7 +14,7 @@ from crossarch.trainables import engine, loop
 from crossarch.trainables.checkpoint import Checkpoints, Progress
 from crossarch.trainables.config import RunConfig
 from crossarch.trainables.cpu import native, winograd
-from crossarch.trainables.cpu.norm_relu_pool import NormReluPool
+from crossarch.trainables.cpu.block import Block
 from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.engine import train
@@ -158,20 +158,21 @@ def test_a_step_never_waits_for_its_device(monkeypatch: pytest.MonkeyPatch) -> N
             losses.item()
 
 
-@pytest.mark.parametrize(("name", "taken"), [("reference", 0), ("fast", 2), ("fast_bfloat16", 0)])
-def test_wide_convolutions_of_the_fast_engine_go_by_winograd(name: str, taken: int, few: Images) -> None:
-    """The ConvNet's second and third."""
+@pytest.mark.parametrize(("name", "taken"), [("reference", 0), ("fast", 3), ("fast_bfloat16", 0)])
+def test_wide_convolutions_of_the_fast_engine_go_by_kernels(name: str, taken: int, few: Images) -> None:
+    """The ConvNet's first by the direct one, second and third by Winograd's."""
     config = PLAIN.replace({"engine": name, "model.width": 1, "model.channels": [64, 64, 64], "epochs": 10})
     model = train(config, few).model
 
-    assert sum(isinstance(module, winograd.WinogradConv2d) for module in model.modules()) == taken
+    kinds = [module.kind for module in model.modules() if isinstance(module, Block)]
+    assert kinds == [winograd.FEW, winograd.WINOGRAD, winograd.WINOGRAD][:taken]
 
 
 @pytest.mark.parametrize(("name", "taken"), [("reference", 0), ("fast", 3), ("fast_bfloat16", 0)])
 def test_norms_of_the_fast_engine_are_one_with_relu_and_pooling(name: str, taken: int, few: Images) -> None:
     model = train(PLAIN.replace({"engine": name, "epochs": 10}), few).model
 
-    assert sum(isinstance(module, NormReluPool) for module in model.modules()) == taken
+    assert sum(isinstance(module, Block) for module in model.modules()) == taken
 
 
 @pytest.mark.parametrize("channels", [1, 3])

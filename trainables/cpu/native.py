@@ -32,10 +32,10 @@ SECONDS = 120
 
 KERNELS = {
     "lion": "pppndddd",
-    "norm_forward": "ppppppppnnnndd",
-    "norm_backward": "pppppppppnnnn",
-    "winograd_forward": "ppppnnnnn",
-    "winograd_backward": "pppppnnnnnn",
+    "block_forward": "pppppppppnnnnnnndd",
+    "block_backward": "ppppppppppnnnnnnn",
+    "winograd_forward": "ppppnnnnnnn",
+    "winograd_backward": "pppppnnnnnnn",
 }
 """Each kernel's arguments: p a tensor's memory, n a whole number, d a double. It has a form `_float` and one `_double`.
 

@@ -24,6 +24,8 @@ FEWEST_TILES = 10
 """In a batch: with fewer, the transformed weights cost more than the products that they save."""
 BLOCK = 256
 """Tiles, about, of the images that are transformed together and stay in the processor's cache."""
+NONE, FEW, WINOGRAD = range(3)
+"""What convolves, as kernels/block.cpp has it."""
 
 
 class WinogradConv2d(nn.Conv2d):
@@ -45,16 +47,16 @@ def use_winograd(network: nn.Module) -> None:
 
 
 def is_suited(convolution: nn.Conv2d) -> bool:
-    """Whether it is of 3 x 3, stride 1, padding 1 with zeros, neither dilated nor in groups, and wide enough."""
-    shape = (convolution.kernel_size, convolution.stride, convolution.padding, convolution.dilation)
+    """Whether it is plain, and wide enough."""
     channels = (convolution.in_channels, convolution.out_channels)
-    return (
-        shape == ((3, 3), (1, 1), (1, 1), (1, 1))
-        and convolution.groups == 1
-        and convolution.padding_mode == "zeros"
-        and min(channels) >= FEWEST_CHANNELS
-        and not any(count % PANEL for count in channels)
-    )
+    return is_plain(convolution) and min(channels) >= FEWEST_CHANNELS and not any(count % PANEL for count in channels)
+
+
+def is_plain(convolution: nn.Conv2d) -> bool:
+    """Whether it is of 3 x 3, stride 1, padding 1 with zeros, neither dilated nor in groups."""
+    shape = (convolution.kernel_size, convolution.stride, convolution.padding, convolution.dilation)
+    plain = shape == ((3, 3), (1, 1), (1, 1), (1, 1)) and convolution.groups == 1
+    return plain and convolution.padding_mode == "zeros"
 
 
 def pays(images: Tensor) -> bool:
@@ -75,37 +77,35 @@ def convolve(images: Tensor, weight: Tensor) -> Tensor:
 
 
 class _Convolution(torch.autograd.Function):
-    """`convolve` on blocks of images, whose transformed tiles are kept for the gradient."""
+    """`convolve`, whose transformed tiles are kept for the gradient."""
 
     @staticmethod
     def forward(context: Any, images: Tensor, weight: Tensor) -> Tensor:
         images, taps = channels_last(images), channels_last(weight)
+        kernel = native.required("winograd_forward", images, taps)
+        context.sizes = sizes(WINOGRAD, images, len(taps))
         result = images.new_empty((*images.shape[:3], len(taps)))
-        kernel, size = native.required("winograd_forward", images, taps), block_size(images)
-        blocks = [images.new_empty(tiles_size(own)) for own in images.split(size)]
-        for own, tiles, target in zip(images.split(size), blocks, result.split(size), strict=True):
-            kernel(*native.pointers(own, taps, tiles, target), *own.shape, len(taps))
-        context.save_for_backward(taps, *blocks)
-        context.block_size = size
+        tiles = images.new_empty(tiles_size(images))
+        kernel(*native.pointers(images, taps, tiles, result), *context.sizes)
+        context.save_for_backward(taps, tiles)
         return result.permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        taps, *blocks = context.saved_tensors
+        taps, tiles = context.saved_tensors
         slope = channels_last(slope)
         shape = (*slope.shape[:3], taps.shape[3])
         of_images = slope.new_empty(shape) if context.needs_input_grad[0] else None
-        of_taps = taps.new_empty(taps.shape) if context.needs_input_grad[1] else None
+        of_taps = torch.empty_like(taps) if context.needs_input_grad[1] else None
         kernel = native.required("winograd_backward", slope, taps)
-        for place, (own, tiles) in enumerate(zip(slope.split(context.block_size), blocks, strict=True)):
-            target = None if of_images is None else of_images[place * context.block_size :]
-            sizes = (*own.shape[:3], taps.shape[3], len(taps))
-            kernel(*native.pointers(own, taps, tiles, target, of_taps), *sizes, place > 0)
-        return (
-            None if of_images is None else of_images.permute(0, 3, 1, 2),
-            None if of_taps is None else of_taps.permute(0, 3, 1, 2),
-        )
+        kernel(*native.pointers(slope, taps, tiles, of_images, of_taps), *context.sizes)
+        return channels_first(of_images), channels_first(of_taps)
+
+
+def sizes(kind: int, images: Tensor, outs: int) -> tuple[int, ...]:
+    """What the kernels are told: what convolves images (N, H, W, C), their sizes, channels out, images at a time."""
+    return kind, *images.shape, outs, block_size(images)
 
 
 def channels_last(tensor: Tensor) -> Tensor:
@@ -113,9 +113,14 @@ def channels_last(tensor: Tensor) -> Tensor:
     return tensor.permute(0, 2, 3, 1).contiguous()
 
 
+def channels_first(tensor: Tensor | None) -> Tensor | None:
+    """The view (N, C, H, W) of (N, H, W, C)."""
+    return None if tensor is None else tensor.permute(0, 3, 1, 2)
+
+
 def tiles_size(images: Tensor) -> int:
-    """Numbers of the transformed tiles of images (N, H, W, C): 36 places, PANEL apart at most."""
-    return 36 * (images.numel() // TILE**2 + PANEL)
+    """Numbers of the transformed tiles of images (N, H, W, C): in each block 36 places, PANEL apart at most."""
+    return 36 * (images.numel() // TILE**2 + PANEL * -(-len(images) // block_size(images)))
 
 
 def block_size(images: Tensor) -> int:

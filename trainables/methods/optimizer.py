@@ -30,7 +30,9 @@ def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
 def take_step(optimizer: Optimizer) -> None:
     """`optimizer.step()`; Lion's (Chen et al. 2023, Alg. 2) by a kernel where there is one, to the same bits."""
     moved = [each for group in optimizer.param_groups for each in group["params"] if each.grad is not None]
-    if not isinstance(optimizer, Lion) or not all(is_dense(each) and native.kernel("lion", each) for each in moved):
+    by_kernel = isinstance(optimizer, Lion) and moved and all(map(is_dense, moved))
+    kernel = native.kernel("lion", *moved) if by_kernel else None
+    if kernel is None:
         optimizer.step()
         return
     for group in optimizer.param_groups:
@@ -41,7 +43,7 @@ def take_step(optimizer: Optimizer) -> None:
                 state = optimizer.state[parameter]
                 state["exp_avg"] = laid_as(parameter, state["exp_avg"]) if state else torch.zeros_like(parameter)
                 tensors = (parameter, laid_as(parameter, parameter.grad), state["exp_avg"])
-                native.required("lion", *tensors)(*native.pointers(*tensors), parameter.numel(), *factors)
+                kernel(*native.pointers(*tensors), parameter.numel(), *factors)
 
 
 def is_dense(tensor: Tensor) -> bool:
@@ -51,5 +53,5 @@ def is_dense(tensor: Tensor) -> bool:
 
 def laid_as(like: Tensor, tensor: Tensor) -> Tensor:
     """`tensor`, in memory in the order of `like`, which is of the same shape."""
-    orders = [each.squeeze().stride() for each in (like, tensor)]
-    return tensor if orders[0] == orders[1] else torch.empty_like(like).copy_(tensor.detach())
+    same = like.stride() == tensor.stride() or like.squeeze().stride() == tensor.squeeze().stride()
+    return tensor if same else torch.empty_like(like).copy_(tensor.detach())

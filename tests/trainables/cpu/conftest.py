@@ -1,8 +1,12 @@
 """With the native kernels, and without."""
 
-import pytest
+from collections.abc import Callable
 
-from crossarch.trainables.cpu import native
+import pytest
+from torch import Tensor
+
+from crossarch.trainables.cpu import block, native
+from crossarch.trainables.cpu.winograd import NONE
 
 
 @pytest.fixture
@@ -22,3 +26,17 @@ def library(request: pytest.FixtureRequest) -> bool:
     """Once with the kernels, once without."""
     request.getfixturevalue(request.param)
     return bool(request.param == "with_library")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The kinds of convolution of what goes by the kernel."""
+    seen: list[int] = []
+    by_kernel: Callable[..., Tensor] = block.block
+
+    def noted(kind: int, images: Tensor, weight: Tensor | None, *values: object) -> Tensor:
+        seen.append(NONE if weight is None else kind)
+        return by_kernel(kind, images, weight, *values)
+
+    monkeypatch.setattr(block, "block", noted)
+    return seen

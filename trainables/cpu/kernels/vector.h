@@ -1,7 +1,9 @@
-// Vectors as wide as the processor has them, for loops that a compiler would not see as such.
+// Vectors as wide as the processor has them, and products of matrices by them.
 #pragma once
 
+#include <cstdint>
 #include <cstring>
+#include <vector>
 
 // WIDTH is in bytes; ROWS by two vectors are what a matrix product keeps in registers.
 #if defined(__AVX512F__)
@@ -27,3 +29,52 @@ template <class T> inline vec<T> load(const T *from) {
   return value;
 }
 template <class T> inline void store(T *to, vec<T> value) { std::memcpy(to, &value, sizeof value); }
+
+// Channels that are computed together: two vectors of them.
+template <class T> constexpr long PANEL = 2 * LANES<T>;
+
+// Memory that a thread uses again and again, so that it stays in the cache; at the start of a line of it.
+template <class T> T *scratch(int which, long size) {
+  struct alignas(64) Line {
+    T at[64 / sizeof(T)];
+  };
+  static thread_local std::vector<Line> kept[4];
+  const size_t lines = size * sizeof(T) / sizeof(Line) + 1;
+  if (kept[which].size() < lines) kept[which].resize(lines);
+  return kept[which].data()->at;
+}
+
+// M rows of a product: sums over k of left[m * ACROSS + k * ALONG] times right (K, PANEL), k in runs of `run` that lie
+// `jump` apart on the left. All sums stay in registers.
+template <class T, int M, long ACROSS, long ALONG>
+inline void rows(const T *left, long run, long jump, const T *right, long depth, T *to, bool adds) {
+  vec<T> low[M] = {}, high[M] = {};
+  if (adds)
+#pragma GCC unroll 16
+    for (int m = 0; m < M; m++) low[m] = load(to + m * PANEL<T>), high[m] = load(to + m * PANEL<T> + LANES<T>);
+  do {
+    const T *at = left, *end = right + run * PANEL<T>;
+#pragma GCC unroll 1
+    do {
+      const vec<T> one = load(right), two = load(right + LANES<T>);
+#pragma GCC unroll 16
+      for (int m = 0; m < M; m++) {
+        const T factor = at[m * ACROSS];
+        low[m] += factor * one, high[m] += factor * two;
+      }
+      at += ALONG, right += PANEL<T>;
+    } while (right < end);
+    left += jump, depth -= run;
+  } while (depth > 0);
+#pragma GCC unroll 16
+  for (int m = 0; m < M; m++) store(to + m * PANEL<T>, low[m]), store(to + m * PANEL<T> + LANES<T>, high[m]);
+}
+
+// `count` rows, ROWS at a time.
+template <class T, long ACROSS, long ALONG, int M = ROWS>
+void all_rows(long count, const T *left, long run, long jump, const T *right, long depth, T *to, bool adds) {
+  for (; count >= M; count -= M, left += M * ACROSS, to += M * PANEL<T>)
+    rows<T, M, ACROSS, ALONG>(left, run, jump, right, depth, to, adds);
+  if constexpr (M > 1)
+    if (count) all_rows<T, ACROSS, ALONG, M - 1>(count, left, run, jump, right, depth, to, adds);
+}

@@ -1,14 +1,15 @@
-"""BatchNorm, ReLU and pooling as one give what the three give, and stand only where the three stood."""
+"""A block gives what its layers give, and stands only where they stood."""
 
 import copy
 from collections.abc import Callable
 
 import pytest
 import torch
+from blocks import FALLBACKS, channels_last, close, layers, passed
 from torch import Tensor, nn
 
-from crossarch.trainables.cpu import native, norm_relu_pool
-from crossarch.trainables.cpu.norm_relu_pool import NormReluPool, use_norm_relu_pool
+from crossarch.trainables.cpu.block import Block, use_blocks
+from crossarch.trainables.cpu.winograd import NONE
 
 pytestmark = pytest.mark.usefixtures("with_library")
 
@@ -16,62 +17,15 @@ SHAPES = [(1, 1, 2, 2), (3, 5, 4, 6), (2, 37, 6, 2), (10, 64, 8, 8), (5, 512, 4,
 """Images (N, C, H, W): channels that are no whole vectors, pixels that are no whole groups, odd sides."""
 
 
-def layers(channels: int, dtype: torch.dtype = torch.float64) -> nn.Sequential:
-    norm = nn.BatchNorm2d(channels, eps=1e-3, momentum=0.3)
-    with torch.no_grad():
-        for each in (norm.weight, norm.bias, norm.running_mean):
-            assert each is not None
-            each.copy_(torch.randn(channels))
-    return nn.Sequential(norm, nn.ReLU(inplace=True), nn.AvgPool2d(2)).to(dtype)
-
-
 def joined(network: nn.Sequential) -> nn.Sequential:
     network = copy.deepcopy(network)
-    use_norm_relu_pool(network)
-    assert isinstance(network[0], NormReluPool)
+    use_blocks(network)
+    assert isinstance(network[0], Block)
     return network
 
 
-def channels_last(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, dtype=dtype).contiguous(memory_format=torch.channels_last)
-
-
-def passed(network: nn.Module, images: Tensor, slope: Tensor | None = None) -> dict[str, Tensor]:
-    """Result, gradients and state, of a pass forward and back."""
-    network.zero_grad()
-    images = images.clone().requires_grad_()
-    result = network(images)
-    torch.manual_seed(1)
-    result.backward(torch.randn(result.shape).to(result) if slope is None else slope)
-    slopes = {f"slope of {name}": value.grad for name, value in network.named_parameters() if value.grad is not None}
-    assert images.grad is not None
-    return {"result": result.detach(), "slope": images.grad, **slopes, **network.state_dict()}
-
-
-def close(one: dict[str, Tensor], other: dict[str, Tensor], tolerance: float = 1e-11) -> None:
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(value, other[name], rtol=tolerance, atol=tolerance, equal_nan=True)
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
-    """The shapes of the images that go by the kernel."""
-    seen: list[torch.Size] = []
-    by_kernel: Callable[..., Tensor] = norm_relu_pool.norm_relu_pool
-
-    def noted(images: Tensor, *values: object) -> Tensor:
-        seen.append(images.shape)
-        return by_kernel(images, *values)
-
-    monkeypatch.setattr(norm_relu_pool, "norm_relu_pool", noted)
-    return seen
-
-
 @pytest.mark.parametrize("shape", SHAPES)
-def test_values_gradients_and_statistics_are_those_of_the_three(
-    shape: tuple[int, ...], calls: list[torch.Size]
-) -> None:
+def test_values_gradients_and_statistics_are_those_of_the_three(shape: tuple[int, ...], calls: list[int]) -> None:
     torch.manual_seed(0)
     network, images = layers(shape[1]), channels_last(*shape)
     one = joined(network)
@@ -155,25 +109,15 @@ def test_a_gradient_that_nobody_asks_for_is_not_needed_for_the_others(wanted: st
     torch.testing.assert_close(*slopes, rtol=1e-11, atol=1e-11)
 
 
-FALLBACKS: dict[str, Callable[[nn.Sequential, Tensor, pytest.MonkeyPatch], Tensor | None]] = {
-    "no library": lambda network, images, patch: patch.setattr(native, "library", lambda: None),
-    "two threads": lambda network, images, patch: patch.setattr(torch, "get_num_threads", lambda: 2),
-    "evaluation": lambda network, images, patch: network.eval() and None,
-    "another layout": lambda network, images, patch: images.contiguous(),
-    "another type": lambda network, images, patch: network.bfloat16() and images.bfloat16(),
-    "odd sides": lambda network, images, patch: channels_last(3, 5, 5, 4),
-}
-
-
 @pytest.mark.parametrize("reason", FALLBACKS)
 def test_elsewhere_it_computes_what_it_did_before(
-    reason: str, calls: list[torch.Size], monkeypatch: pytest.MonkeyPatch
+    reason: str, calls: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     network, images = layers(5), channels_last(3, 5, 4, 4)
     one = joined(network)
     one(images)
-    assert calls == [images.shape]
+    assert calls == [NONE]
     network(images)
     for each in (network, one):
         changed = FALLBACKS[reason](each, images, monkeypatch)
@@ -193,10 +137,10 @@ def test_all_places_of_a_network_are_found_and_its_names_stay() -> None:
         nn.AvgPool2d(2),
     )
     network = copy.deepcopy(plain).to(memory_format=torch.channels_last)
-    use_norm_relu_pool(network)
+    use_blocks(network)
 
     found = [type(module).__name__ for module in network.modules()]
-    assert [name for name in found if "Relu" in name] == ["NormReluPool", "NormReluPool"]
+    assert [name for name in found if name == "Block"] == ["Block", "Block"]
     assert list(plain.state_dict()) == list(network.state_dict())
     images = channels_last(4, 3, 8, 8, dtype=torch.float32)
     close(passed(network, images), passed(plain, images), 1e-4)
@@ -231,15 +175,15 @@ class Reversed(nn.Sequential):
 def test_other_layers_stay_what_they_were(build: Callable[..., nn.Module]) -> None:
     network = build(nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.AvgPool2d(2))
     before = [type(module) for module in network.modules()]
-    use_norm_relu_pool(network)
+    use_blocks(network)
 
     assert [type(module) for module in network.modules()] == before
 
 
 def test_only_pooling_of_two_by_two_is_joined() -> None:
     network = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.AvgPool2d(3))
-    use_norm_relu_pool(network)
+    use_blocks(network)
     assert [type(module) for module in network] == [nn.BatchNorm2d, nn.ReLU, nn.AvgPool2d]
     network = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.AvgPool2d(2))
-    use_norm_relu_pool(network)
-    assert [type(module) for module in network] == [NormReluPool, nn.Identity, nn.Identity]
+    use_blocks(network)
+    assert [type(module) for module in network] == [Block, nn.Identity, nn.Identity]

@@ -3,23 +3,15 @@
 // Transformed tiles lie as (36 places, C / PANEL, tiles, PANEL), a panel's weights as (36, K, PANEL), places a little
 // apart so that they do not share sets of the cache. A panel of results is transformed back while it is in the cache.
 
+#pragma once
+
 #include <algorithm>
-#include <cstdint>
-#include <vector>
 
 #include "vector.h"
 
-namespace {
+namespace winograd {
 
-template <class T> constexpr long PANEL = 2 * LANES<T>;
 constexpr int TILE = 4, SIDE = 6, PLACES = 36, TAPS = 9;
-
-// Memory that a thread uses again and again, so that it stays in the cache.
-template <class T> T *scratch(int which, long size) {
-  static thread_local std::vector<T> kept[3];
-  if ((long)kept[which].size() < size) kept[which].resize(size);
-  return kept[which].data();
-}
 
 template <int R, int C> struct Matrix {
   double at[R][C];
@@ -84,7 +76,7 @@ struct Grid {
 };
 
 // Elements between two places.
-template <class T> long apart(long count) { return count + PANEL<T>; }
+template <class T> constexpr long apart(long count) { return count + PANEL<T>; }
 
 template <class T> inline void load_places(const T *from, long places, vec<T> *all) {
   for (int place = 0; place < PLACES; place++) all[place] = load(from + place * places);
@@ -124,7 +116,9 @@ template <class T> void spread(const T *slopes, Grid grid, long outs, T *tiles) 
 
 // Outputs (N, H, W, O) of one panel of them, from products (36, tiles, PANEL).
 template <class T> void put(const T *products, Grid grid, long outs, T *results) {
-  for (long tile = 0; tile < grid.tiles; tile++)
+  for (long tile = 0; tile < grid.tiles; tile++) {
+    for (int place = 0; place < TILE * TILE; place++)
+      __builtin_prefetch(results + (grid.corner(tile + 2) + place / TILE * grid.width + place % TILE) * outs, 1);
     for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
       vec<T> all[PLACES], pixels[TILE * TILE];
       load_places(products + tile * PANEL<T> + lane, apart<T>(grid.tiles * PANEL<T>), all);
@@ -133,6 +127,7 @@ template <class T> void put(const T *products, Grid grid, long outs, T *results)
       for (int place = 0; place < TILE * TILE; place++)
         store(to + (place / TILE * grid.width + place % TILE) * outs, pixels[place]);
     }
+  }
 }
 
 // Slopes (N, H, W, C) of one panel of images' channels, from products (36, tiles, PANEL): sums where tiles overlap.
@@ -160,6 +155,7 @@ template <class T> void weights_of_outputs(const T *taps, long channels, long de
     for (int tap = 0; tap < TAPS; tap++)
       for (long out = 0; out < PANEL<T>; out++) {
         const T *row = taps + (out * TAPS + tap) * channels + channel;
+        __builtin_prefetch(row + 3 * PANEL<T>);
         for (long c = 0; c < PANEL<T>; c++) turned[c][tap][out] = row[c];
       }
     for (long c = 0; c < PANEL<T>; c++)
@@ -177,6 +173,7 @@ template <class T> void weights_of_outputs(const T *taps, long channels, long de
 template <class T> void weights_of_inputs(const T *taps, long outs, long channels, T *weights) {
   const long places = apart<T>(outs * PANEL<T>);
   for (long out = 0; out < outs; out++) {
+    for (int tap = 0; tap < TAPS; tap++) __builtin_prefetch(taps + ((out + 8) * TAPS + tap) * channels);
     for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
       vec<T> nine[TAPS], all[PLACES];
       for (int tap = 0; tap < TAPS; tap++) nine[tap] = load(taps + (out * TAPS + tap) * channels + lane);
@@ -187,124 +184,104 @@ template <class T> void weights_of_inputs(const T *taps, long outs, long channel
   }
 }
 
-// M rows of a product: sums over k of left[m * across + k * along] times right (K, PANEL), k in runs of `run` that lie
-// `jump` apart on the left. All sums stay in registers.
-template <class T, int M> inline void rows(
-    const T *left, long across, long along, long run, long jump, const T *right, long depth, T *to, bool adds) {
-  vec<T> low[M] = {}, high[M] = {};
-  if (adds)
-#pragma GCC unroll 16
-    for (int m = 0; m < M; m++) low[m] = load(to + m * PANEL<T>), high[m] = load(to + m * PANEL<T> + LANES<T>);
-  for (long first = 0; first < depth; first += run, left += jump)
-    for (long k = 0; k < run; k++, right += PANEL<T>) {
-      const vec<T> one = load(right), two = load(right + LANES<T>);
-#pragma GCC unroll 16
-      for (int m = 0; m < M; m++) {
-        const T factor = left[m * across + k * along];
-        low[m] += factor * one, high[m] += factor * two;
-      }
-    }
-#pragma GCC unroll 16
-  for (int m = 0; m < M; m++) store(to + m * PANEL<T>, low[m]), store(to + m * PANEL<T> + LANES<T>, high[m]);
-}
-
-template <class T, int M = ROWS, class... Rest> void some_rows(long count, const T *left, long across, Rest... rest) {
-  if constexpr (M > 1)
-    if (count < M) return some_rows<T, M - 1>(count, left, across, rest...);
-  rows<T, M>(left, across, rest...);
-}
-
 // to (36, tiles, PANEL): tiles (36, K / PANEL, tiles, PANEL) times weights (36, depth, PANEL) of channels `from` on;
 // added to what is there unless `from` is 0.
 template <class T> void multiply(const T *tiles, long count, long all, long from, const T *weights, long depth, T *to) {
-  const long parts = (count + ROWS - 1) / ROWS;
   for (int place = 0; place < PLACES; place++) {
     const T *left = tiles + place * apart<T>(count * all) + from * count;
     const T *right = weights + place * apart<T>(depth * PANEL<T>);
     T *own = to + place * apart<T>(count * PANEL<T>);
-    for (long part = 0; part < parts; part++) {
-      const long first = part * count / parts, end = (part + 1) * count / parts;
-      some_rows<T>(end - first, left + first * PANEL<T>, PANEL<T>, 1L, PANEL<T>, count * PANEL<T>, right, depth,
-          own + first * PANEL<T>, from > 0);
-    }
+    all_rows<T, PANEL<T>, 1>(count, left, PANEL<T>, count * PANEL<T>, right, depth, own, from > 0);
   }
 }
 
-// Slopes of the taps (O, 9, C) of a panel of outputs and one of inputs, from the transformed slopes and tiles: added to
-// what is there, or written.
-template <class T>
-void weights_slope(const T *slopes, const T *tiles, long count, long outs, long channels, T *taps, bool adds) {
-  constexpr long PARTS = (PANEL<T> + ROWS - 1) / ROWS, SIZE = (PANEL<T> + 1) * PANEL<T>;
-  T *products = scratch<T>(1, PLACES * SIZE);
+constexpr long SIDES = 2;    // panels of outputs and of inputs whose slopes are computed together
+constexpr long PANELS = 4;   // of outputs, whose slopes stay in the cache
+constexpr long DEPTH = 128;  // of a panel's weights, which stay in the cache
+
+// Slopes of the taps (O, 9, C) of `high` panels of outputs and `wide` of inputs, from the transformed slopes and tiles:
+// added to what is there, or written.
+template <class T> void weights_slope(
+    const T *slopes, const T *tiles, long count, long outs, long channels, long high, long wide, T *taps, bool adds) {
+  constexpr long SIZE = PANEL<T> * PANEL<T>, places = apart<T>(SIDES * SIDES * SIZE);
+  T *products = scratch<T>(1, PLACES * places);
   for (int place = 0; place < PLACES; place++)
-    for (long part = 0; part < PARTS; part++) {
-      const long first = part * PANEL<T> / PARTS, end = (part + 1) * PANEL<T> / PARTS;
-      const T *left = slopes + place * apart<T>(count * outs) + first;
-      const T *right = tiles + place * apart<T>(count * channels);
-      some_rows<T>(
-          end - first, left, 1L, PANEL<T>, count, 0L, right, count, products + place * SIZE + first * PANEL<T>, false);
-    }
-  for (long out = 0; out < PANEL<T>; out++)
-    for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
-      vec<T> all[PLACES], nine[TAPS];
-      load_places(products + out * PANEL<T> + lane, SIZE, all);
-      both_sides<T>(WEIGHT_BACK, all, nine);
-      for (int tap = 0; tap < TAPS; tap++) {
-        T *to = taps + (out * TAPS + tap) * channels + lane;
-        store(to, adds ? load(to) + nine[tap] : nine[tap]);
+    for (long in = 0; in < wide; in++)
+      for (long out = 0; out < high; out++)
+        all_rows<T, 1, PANEL<T>>(PANEL<T>, slopes + place * apart<T>(count * outs) + out * count * PANEL<T>, count, 0,
+            tiles + place * apart<T>(count * channels) + in * count * PANEL<T>, count,
+            products + place * places + (in * SIDES + out) * SIZE, false);
+  for (long out = 0; out < high * PANEL<T>; out++)
+    for (long in = 0; in < wide; in++) {
+      T *to = taps + out * TAPS * channels + in * PANEL<T>;
+      for (int tap = 0; tap < TAPS; tap++) __builtin_prefetch(to + (3 * TAPS + tap) * channels, 1);
+      for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
+        vec<T> all[PLACES], nine[TAPS];
+        load_places(products + in * SIDES * SIZE + out * PANEL<T> + lane, places, all);
+        both_sides<T>(WEIGHT_BACK, all, nine);
+        for (int tap = 0; tap < TAPS; tap++) {
+          T *own = to + tap * channels + lane;
+          store(own, adds ? load(own) + nine[tap] : nine[tap]);
+        }
       }
     }
 }
 
-constexpr long PANELS = 4;   // of outputs, whose slopes stay in the cache
-constexpr long DEPTH = 128;  // of a panel's weights, which stay in the cache
+// A convolution, of `block` images at a time, whose tiles stay in the cache.
+template <class T> struct Convolution {
+  long images, height, width, channels, outs, block;
 
-template <class T>
-void forward(const T *images, const T *taps, T *tiles, T *results, Grid grid, long channels, long outs) {
-  T *weights = scratch<T>(0, PLACES * apart<T>(DEPTH * PANEL<T>));
-  T *products = scratch<T>(1, PLACES * apart<T>(grid.tiles * PANEL<T>));
-  cut(images, grid, channels, tiles);
-  for (long out = 0; out < outs; out += PANEL<T>) {
-    for (long first = 0; first < channels; first += DEPTH) {
-      const long depth = std::min(DEPTH, channels - first);
-      weights_of_outputs(taps + out * TAPS * channels + first, channels, depth, weights);
-      multiply(tiles, grid.tiles, channels, first, weights, depth, products);
+  // Calls visit(grid, pixels before it, tiles' place) for each block.
+  template <class Visit> void each_block(Visit visit) const {
+    long place = 0;
+    for (long first = 0; first < images; first += block) {
+      const Grid grid(std::min(block, images - first), height, width);
+      visit(grid, first * height * width, place);
+      place += PLACES * apart<T>(grid.tiles * channels);
     }
-    put(products, grid, outs, results + out);
   }
-}
 
-template <class T> void backward(const T *slopes, const T *taps, const T *tiles, T *of_images, T *of_taps, Grid grid,
-    long channels, long outs, bool adds) {
-  T *weights = scratch<T>(0, PLACES * apart<T>(DEPTH * PANEL<T>));
-  T *products = scratch<T>(1, PLACES * apart<T>(grid.tiles * PANEL<T>));
-  T *wide = scratch<T>(2, PLACES * apart<T>(grid.tiles * outs));
-  spread(slopes, grid, outs, wide);
-  for (long channel = 0; of_images && channel < channels; channel += PANEL<T>) {
-    for (long first = 0; first < outs; first += DEPTH) {
-      const long depth = std::min(DEPTH, outs - first);
-      weights_of_inputs(taps + first * TAPS * channels + channel, depth, channels, weights);
-      multiply(wide, grid.tiles, outs, first, weights, depth, products);
-    }
-    join(products, grid, channels, of_images + channel);
+  // Results (N, H, W, O), and all tiles, which the gradient needs.
+  void forward(const T *all_images, const T *taps, T *all_tiles, T *all_results) const {
+    each_block([&](Grid grid, long before, long place) {
+      T *weights = scratch<T>(0, PLACES * apart<T>(DEPTH * PANEL<T>));
+      T *products = scratch<T>(1, PLACES * apart<T>(grid.tiles * PANEL<T>)), *tiles = all_tiles + place;
+      cut(all_images + before * channels, grid, channels, tiles);
+      for (long out = 0; out < outs; out += PANEL<T>) {
+        for (long first = 0; first < channels; first += DEPTH) {
+          const long depth = std::min(DEPTH, channels - first);
+          weights_of_outputs(taps + out * TAPS * channels + first, channels, depth, weights);
+          multiply(tiles, grid.tiles, channels, first, weights, depth, products);
+        }
+        put(products, grid, outs, all_results + before * outs + out);
+      }
+    });
   }
-  for (long block = 0; of_taps && block < outs; block += PANELS * PANEL<T>)
-    for (long in = 0; in < channels; in += PANEL<T>)
-      for (long out = block; out < std::min(outs, block + PANELS * PANEL<T>); out += PANEL<T>)
-        weights_slope(wide + out * grid.tiles, tiles + in * grid.tiles, grid.tiles, outs, channels,
-            of_taps + out * TAPS * channels + in, adds);
-}
 
-}  // namespace
-
-#define EXPORTED(T) \
-  extern "C" void winograd_forward_##T(const T *images, const T *taps, T *tiles, T *results, int64_t count, \
-      int64_t height, int64_t width, int64_t channels, int64_t outs) { \
-    forward(images, taps, tiles, results, Grid(count, height, width), channels, outs); \
-  } \
-  extern "C" void winograd_backward_##T(const T *slopes, const T *taps, const T *tiles, T *of_images, T *of_taps, \
-      int64_t count, int64_t height, int64_t width, int64_t channels, int64_t outs, int64_t adds) { \
-    backward(slopes, taps, tiles, of_images, of_taps, Grid(count, height, width), channels, outs, adds); \
+  // Slopes of images and of taps, each where it is not null.
+  void backward(const T *all_slopes, const T *taps, const T *all_tiles, T *of_images, T *of_taps) const {
+    each_block([&](Grid grid, long before, long place) {
+      T *weights = scratch<T>(0, PLACES * apart<T>(DEPTH * PANEL<T>));
+      T *products = scratch<T>(1, PLACES * apart<T>(grid.tiles * PANEL<T>));
+      T *slopes = scratch<T>(2, PLACES * apart<T>(grid.tiles * outs));
+      spread(all_slopes + before * outs, grid, outs, slopes);
+      for (long channel = 0; of_images && channel < channels; channel += PANEL<T>) {
+        for (long first = 0; first < outs; first += DEPTH) {
+          const long depth = std::min(DEPTH, outs - first);
+          weights_of_inputs(taps + first * TAPS * channels + channel, depth, channels, weights);
+          multiply(slopes, grid.tiles, outs, first, weights, depth, products);
+        }
+        join(products, grid, channels, of_images + before * channels + channel);
+      }
+      constexpr long STEP = SIDES * PANEL<T>;
+      for (long some = 0; of_taps && some < outs; some += PANELS * PANEL<T>)
+        for (long in = 0; in < channels; in += STEP)
+          for (long out = some; out < std::min(outs, some + PANELS * PANEL<T>); out += STEP)
+            weights_slope(slopes + out * grid.tiles, all_tiles + place + in * grid.tiles, grid.tiles, outs, channels,
+                std::min(SIDES, (outs - out) / PANEL<T>), std::min(SIDES, (channels - in) / PANEL<T>),
+                of_taps + out * TAPS * channels + in, before > 0);
+    });
   }
-EXPORTED(float)
-EXPORTED(double)
+};
+
+}  // namespace winograd

@@ -3,14 +3,16 @@
 // Images lie as (images, height, width, channels), of even sides; the loops over channels become vectors. Sums over
 // pixels are in double precision, to which the four of a window of the pooling are added at a time.
 
+#pragma once
+
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
-namespace {
+namespace norm {
 
 struct Shape {
-  int64_t images, height, width, channels;
+  int64_t images, height, width, channels, across;  // `across` elements from a pixel of the results to the next
   int64_t pixels() const { return images * height * width; }
 };
 
@@ -23,29 +25,13 @@ template <typename Visit> void walk(const Shape &shape, Visit visit) {
   const int64_t next = shape.channels, line = shape.width * next;
   int64_t to = 0;
   for (int64_t row = 0; row < shape.pixels() * next; row += 2 * line)
-    for (int64_t at = row; at < row + line; at += 2 * next, to += next)
+    for (int64_t at = row; at < row + line; at += 2 * next, to += shape.across)
       visit(Window{{at, at + next, at + line, at + line + next}, to});
-}
-
-// Adds a window to each channel's sum and to its sum of squares about its mean (Chan, Golub & LeVeque 1979).
-template <typename T> void gather(const Window window, const T *__restrict x, double *__restrict sums,
-    double *__restrict squares, int64_t channels) {
-  const double before = 4. * (window.to / channels), share = before ? 1 / before : 0;
-  const double weight = before * 4 / (before + 4);
-  for (int64_t c = 0; c < channels; ++c) {
-    const T one = x[window.at[0] + c], two = x[window.at[1] + c];
-    const T three = x[window.at[2] + c], four = x[window.at[3] + c];
-    const T total = (one + two) + (three + four), mean = total / 4;  // in pairs: of equal values the mean is exact
-    const T a = one - mean, b = two - mean, d = three - mean, e = four - mean;
-    const double apart = mean - sums[c] * share;
-    sums[c] += total;
-    squares[c] += (a * a + b * b) + (d * d + e * e) + apart * apart * weight;
-  }
 }
 
 // A channel's values before ReLU, which forward and backward must have to the same bits.
 template <typename T> struct Normal {
-  const T *__restrict mean, *__restrict scale, *__restrict bias;
+  const T *mean, *scale, *bias;
   T operator()(T x, int64_t c) const { return (x - mean[c]) * scale[c] + bias[c]; }
 };
 
@@ -56,11 +42,26 @@ template <typename T> std::vector<T> scales(const T *weight, const T *deviation,
 }
 
 // Writes the results, each channel's mean and the inverse of its deviation, and updates the running statistics.
+// Sums of squares are about the mean, a window added at a time (Chan, Golub & LeVeque 1979).
 template <typename T> void forward(const T *x, const T *weight, const T *bias, T *mean, T *inverse, T *running_mean,
-    T *running_var, T *__restrict out, const Shape shape, double epsilon, double momentum) {
+    T *running_var, T *out, const Shape shape, double epsilon, double momentum) {
   const int64_t channels = shape.channels, pixels = shape.pixels();
-  std::vector<double> sums(channels), squares(channels);
-  walk(shape, [&](Window window) { gather(window, x, sums.data(), squares.data(), channels); });
+  std::vector<double> all_sums(channels), all_squares(channels);
+  double *sums = all_sums.data(), *squares = all_squares.data();
+  walk(shape, [=](Window window) {
+    const double before = 4. * (window.to / shape.across), share = before ? 1 / before : 0;
+    const double weight = before * 4 / (before + 4);
+#pragma GCC ivdep
+    for (int64_t c = 0; c < channels; ++c) {
+      const T one = x[window.at[0] + c], two = x[window.at[1] + c];
+      const T three = x[window.at[2] + c], four = x[window.at[3] + c];
+      const T total = (one + two) + (three + four), mean = total / 4;  // in pairs: of equal values the mean is exact
+      const T a = one - mean, b = two - mean, d = three - mean, e = four - mean;
+      const double apart = mean - sums[c] * share;
+      sums[c] += total;
+      squares[c] += (a * a + b * b) + (d * d + e * e) + apart * apart * weight;
+    }
+  });
   for (int64_t c = 0; c < channels; ++c) {
     mean[c] = sums[c] / pixels;
     inverse[c] = 1 / std::sqrt(squares[c] / pixels + epsilon);
@@ -69,7 +70,9 @@ template <typename T> void forward(const T *x, const T *weight, const T *bias, T
   }
   const auto scale = scales(weight, inverse, channels);
   const Normal<T> normal{mean, scale.data(), bias};
-  walk(shape, [&](Window window) {
+  walk(shape, [=](Window window) {
+    __builtin_prefetch(out + window.to + 8 * shape.across, 1);
+#pragma GCC ivdep
     for (int64_t c = 0; c < channels; ++c) {
       T total = 0;
       for (int64_t at : window.at) {
@@ -83,16 +86,21 @@ template <typename T> void forward(const T *x, const T *weight, const T *bias, T
 
 // Writes the slopes of weight and bias, and those of the images where `out` is not null.
 template <typename T> void backward(const T *x, const T *slopes, const T *weight, const T *bias, const T *mean,
-    const T *inverse, T *of_weight, T *of_bias, T *__restrict out, const Shape shape) {
+    const T *inverse, T *of_weight, T *of_bias, T *out, const Shape shape) {
   const int64_t channels = shape.channels;
-  std::vector<double> sums(channels), products(channels);
-  std::vector<T> shift(channels), pull(channels);
-  const auto scale = scales(weight, inverse, channels);
-  const Normal<T> normal{mean, scale.data(), bias};
+  std::vector<double> all_sums(channels), all_products(channels);
+  std::vector<T> all_shift(channels), all_pull(channels);
+  double *sums = all_sums.data(), *products = all_products.data();
+  T *shift = all_shift.data(), *pull = all_pull.data();
+  const auto all_scale = scales(weight, inverse, channels);
+  const T *scale = all_scale.data();
+  const Normal<T> normal{mean, scale, bias};
   const auto slope_of = [=](T value, Window window, int64_t c) {  // that of `normal`
     return normal(value, c) <= 0 ? T(0) : slopes[window.to + c] / 4;
   };
-  walk(shape, [&, of_sums = sums.data(), of_products = products.data()](Window window) {
+  walk(shape, [=](Window window) {
+    __builtin_prefetch(slopes + window.to + 8 * shape.across);
+#pragma GCC ivdep
     for (int64_t c = 0; c < channels; ++c) {
       T total = 0, product = 0;
       for (int64_t at : window.at) {
@@ -100,8 +108,8 @@ template <typename T> void backward(const T *x, const T *slopes, const T *weight
         total += slope;
         product += slope * (x[at + c] - mean[c]);
       }
-      of_sums[c] += total;
-      of_products[c] += product;
+      sums[c] += total;
+      products[c] += product;
     }
   });
   for (int64_t c = 0; c < channels; ++c) {
@@ -111,8 +119,9 @@ template <typename T> void backward(const T *x, const T *slopes, const T *weight
     pull[c] = products[c] * inverse[c] * inverse[c] / shape.pixels();
   }
   if (!out) return;
-  walk(shape, [&, shift = shift.data(), pull = pull.data(), scale = scale.data()](Window window) {
+  walk(shape, [=](Window window) {
     for (int64_t at : window.at)
+#pragma GCC ivdep
       for (int64_t c = 0; c < channels; ++c) {
         const T value = x[at + c];
         out[at + c] = (slope_of(value, window, c) - shift[c] - (value - mean[c]) * pull[c]) * scale[c];
@@ -120,20 +129,4 @@ template <typename T> void backward(const T *x, const T *slopes, const T *weight
   });
 }
 
-}  // namespace
-
-#define EXPORTED(T) \
-  extern "C" void norm_forward_##T(const T *x, const T *weight, const T *bias, T *mean, T *inverse, T *running_mean, \
-      T *running_var, T *out, int64_t images, int64_t height, int64_t width, int64_t channels, double epsilon, \
-      double momentum) { \
-    const Shape shape{images, height, width, channels}; \
-    forward(x, weight, bias, mean, inverse, running_mean, running_var, out, shape, epsilon, momentum); \
-  } \
-  extern "C" void norm_backward_##T(const T *x, const T *slopes, const T *weight, const T *bias, const T *mean, \
-      const T *inverse, T *of_weight, T *of_bias, T *out, int64_t images, int64_t height, int64_t width, \
-      int64_t channels) { \
-    const Shape shape{images, height, width, channels}; \
-    backward(x, slopes, weight, bias, mean, inverse, of_weight, of_bias, out, shape); \
-  }
-EXPORTED(float)
-EXPORTED(double)
+}  // namespace norm

@@ -103,7 +103,7 @@ class Study:
     """Whether the weights of every run are kept, to be analysed; those of teachers always are."""
     profile: str = "paper"
     """The reading of the paper that the arms are of (see `profiles`)."""
-    cells: frozenset[Place] | None = None
+    cells: tuple[Place, ...] | None = None
     """Arms, by name, and cells to which the study is limited; None for all to which an arm applies."""
     chart: Chart | None = None
     """The figure that is drawn of it beside its table."""
@@ -292,9 +292,9 @@ class Study:
             seeds=self.seeds[: form.seeds],
         )
 
-    def _spared(self, form: Smoke) -> frozenset[Place]:
+    def _spared(self, form: Smoke) -> tuple[Place, ...]:
         """Arms and cells less those that the smoke form spares; a network that would have none left keeps all."""
         places = [(arm.name, cell) for arm, cell in self.places()]
         left = [(arm, cell) for arm, cell in places if arm in form.sparing.get(cell[self.column], (arm,))]
         networks = {cell[self.column] for _, cell in left}
-        return frozenset([*left, *((arm, cell) for arm, cell in places if cell[self.column] not in networks)])
+        return (*left, *((arm, cell) for arm, cell in places if cell[self.column] not in networks))

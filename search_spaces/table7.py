@@ -7,5 +7,5 @@ TABLE7 = paper_table(
     7,
     "How far do accuracies on FRePo's sets of CIFAR-10 spread over seeds, by size, arm and network?",
     sets_axis("cifar10", ("frepo",), FOLDS),
-    cells=frozenset(published_cells(7, PAPER.arms)),
+    cells=tuple(published_cells(7, PAPER.arms)),
 )

@@ -1,6 +1,9 @@
 """What a study does with axes beneath its arms, restrictions to some cells, and sets that a store knows."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -66,7 +69,7 @@ def test_a_restriction_to_what_is_not_there_is_refused(only, message):
 
 def test_a_study_can_be_limited_to_some_cells_of_some_arms():
     study = dataclasses.replace(QUICKSTART, arms=(BASELINE, FULL), axes=(NETWORKS,))
-    cells = frozenset({("baseline", ("ConvNet",)), ("full", ("ResNet18",))})
+    cells = (("baseline", ("ConvNet",)), ("full", ("ResNet18",)))
     found = list(dataclasses.replace(study, cells=cells).expand())
     assert found == [plan for plan in study.expand() if (plan.arm, plan.cell) in cells]
     assert {plan.teacher.cell for plan in found if plan.teacher} == {("ConvNet",)}
@@ -110,3 +113,13 @@ def test_a_named_set_is_unavailable_until_a_store_knows_it():
 
 def test_real_images_are_always_available():
     assert all(plan.is_available for plan in single_run("full", {}).expand())
+
+
+def test_what_a_study_is_reads_the_same_in_every_process():
+    """A page's digest is made of it: where it held a set, its order was of the process."""
+    code = "from crossarch.search_spaces.catalog import *; print([(each, each.smoke()) for each in STUDIES.values()])"
+    told = {
+        subprocess.check_output([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed})
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1

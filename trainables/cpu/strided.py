@@ -20,6 +20,7 @@ class StridedConv2d(nn.Conv2d):
 def use_strided(network: nn.Module) -> None:
     """Makes each such convolution of the network a StridedConv2d, in place."""
     for module in network.modules():
-        if type(module) is nn.Conv2d and module.in_channels < ENOUGH and module.stride != (1, 1):
+        if type(module) is nn.Conv2d and module.in_channels < ENOUGH:
             shape = (module.kernel_size, module.padding, module.groups)
-            module.__class__ = StridedConv2d if shape == ((1, 1), (0, 0), 1) else nn.Conv2d
+            if shape == ((1, 1), (0, 0), 1) and module.stride != (1, 1):
+                module.__class__ = StridedConv2d

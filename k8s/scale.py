@@ -104,7 +104,7 @@ def drive(raylets: int, plan: Plan, root: Path) -> dict[str, Any]:
         from crossarch.platform.run.tune_driver import drive as drive_queue  # Ray, whose environment `start` sets
 
         with connected(cluster.address) as nodes:
-            view.open("scale", "", invocation, earlier=[], results={})
+            view.open(invocation)
             queue = ReadyQueue(plan.tasks)
             drive_queue(queue, [ledger, told, clock], nodes.serving(Demand(gpus=0)), site, invocation.id, nothing)
             driven = time.perf_counter()

@@ -47,6 +47,28 @@ def test_a_study_without_results_has_a_view():
     assert varying([]) == ["arm", "model.architecture"]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_view_that_another_process_saves_at_the_same_time_stands(there, tracking_uri, invocation_of, monkeypatch):
+    """Of two that write a new tag at once PostgreSQL refuses one."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    save = MlflowClient.set_experiment_tag
+
+    def refused(client, experiment, key, value):
+        if there:
+            save(client, experiment, key, "of the other")
+        raise MlflowException("duplicate key")
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", refused)
+    if not there:
+        with pytest.raises(TrackingError, match="duplicate key"):
+            View(tracking_uri).level("quickstart", "?", [invocation_of()], {})
+        return
+    View(tracking_uri).level("quickstart", "?", [invocation_of()], {})
+    assert connect(tracking_uri).get_experiment_by_name("quickstart").tags[TAG] == "of the other"
+
+
 def test_levelling_saves_the_view_and_tells_its_address(tracking_uri, configs, result_of, invocation_of, by_id):
     results, invocation = by_id(*(result_of(config) for config in configs)), invocation_of()
     assert pages(tracking_uri) == {}

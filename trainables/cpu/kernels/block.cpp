@@ -84,8 +84,8 @@ template <class T> void forward(const T *images, const T *taps, const T *weight,
   ++*batches;
   if (sizes.kind == FEW)
     return each_panel(sizes, images, taps, [&](const auto &few, long out) { normalise(few.x, out, PANEL<T>); });
-  if (sizes.kind == WINOGRAD) convolution<T>(sizes).forward(images, taps, kept.tiles, kept.x);
-  normalise(sizes.kind == WINOGRAD ? kept.x : images, 0, sizes.outs);
+  if (sizes.kind == WINOGRAD) convolution<T>(sizes).forward(images, taps, kept.tiles, kept.x), images = kept.x;
+  normalise(images, 0, sizes.outs);
 }
 
 // Slopes: each where it is not null, but those of weight and bias always.
@@ -110,23 +110,22 @@ template <class T> void backward(const T *images, const T *taps, const T *weight
 
 }  // namespace
 
+#define GIVEN {kind, images, height, width, channels, outs, block}
 #define SIZES int64_t kind, int64_t images, int64_t height, int64_t width, int64_t channels, int64_t outs, int64_t block
 #define EXPORTED(T) \
   extern "C" void block_forward_##T(const T *x, const T *taps, const T *weight, const T *bias, T *running_mean, \
       T *running_var, int64_t *batches, T *kept, T *result, SIZES, double epsilon, double momentum) { \
-    forward(x, taps, weight, bias, running_mean, running_var, batches, kept, result, \
-        Sizes{kind, images, height, width, channels, outs, block}, epsilon, momentum); \
+    forward(x, taps, weight, bias, running_mean, running_var, batches, kept, result, GIVEN, epsilon, momentum); \
   } \
   extern "C" void block_backward_##T(const T *x, const T *taps, const T *weight, const T *bias, T *kept, \
       const T *slopes, T *of_x, T *of_taps, T *of_weight, T *of_bias, SIZES) { \
-    backward(x, taps, weight, bias, kept, slopes, of_x, of_taps, of_weight, of_bias, \
-        Sizes{kind, images, height, width, channels, outs, block}); \
+    backward(x, taps, weight, bias, kept, slopes, of_x, of_taps, of_weight, of_bias, GIVEN); \
   } \
   extern "C" void winograd_forward_##T(const T *x, const T *taps, T *tiles, T *results, SIZES) { \
-    convolution<T>({kind, images, height, width, channels, outs, block}).forward(x, taps, tiles, results); \
+    convolution<T>(GIVEN).forward(x, taps, tiles, results); \
   } \
   extern "C" void winograd_backward_##T(const T *slopes, const T *taps, const T *tiles, T *of_x, T *of_taps, SIZES) { \
-    convolution<T>({kind, images, height, width, channels, outs, block}).backward(slopes, taps, tiles, of_x, of_taps); \
+    convolution<T>(GIVEN).backward(slopes, taps, tiles, of_x, of_taps); \
   }
 EXPORTED(float)
 EXPORTED(double)

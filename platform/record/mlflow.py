@@ -6,7 +6,6 @@ value, a step it does not have) is replaced by a new run, as MLflow's points can
 """
 
 import dataclasses
-import functools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -168,12 +167,11 @@ class Experiment:
         if not invocations:
             return
         value = saved_view(parameters, milliseconds(invocations[0].started_at))
-        ours = functools.partial(self._client.get_experiment, self._id)
-        if ours().tags.get(TAG) != value:
+        if self._client.get_experiment(self._id).tags.get(TAG) != value:
             try:
                 self._client.set_experiment_tag(self._id, TAG, value)
             except Exception:  # another process may have just set it
-                if TAG not in ours().tags:
+                if TAG not in self._client.get_experiment(self._id).tags:
                     raise
 
     def _interrupted(self, run_id: str) -> bool:

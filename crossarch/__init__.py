@@ -8,21 +8,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crossarch.platform.record.ledger import Ledger
     from crossarch.platform.report.frame import load_results
-    from crossarch.search_spaces.arm import Arm
+    from crossarch.platform.store.ledger import Ledger
+    from crossarch.search_spaces.recipes import Arm
     from crossarch.search_spaces.study import Axis, Smoke, Study
-    from crossarch.trainables.config import RunConfig
-    from crossarch.trainables.result import RunResult
+    from crossarch.trainables.config.result import RunResult
+    from crossarch.trainables.config.run import RunConfig
 
 __all__ = ["Arm", "Axis", "Ledger", "RunConfig", "RunResult", "Smoke", "Study", "load_results"]
 
 _HOMES = {
-    "Arm": "crossarch.search_spaces.arm",
+    "Arm": "crossarch.search_spaces.recipes",
     "Axis": "crossarch.search_spaces.study",
-    "Ledger": "crossarch.platform.record.ledger",
-    "RunConfig": "crossarch.trainables.config",
-    "RunResult": "crossarch.trainables.result",
+    "Ledger": "crossarch.platform.store.ledger",
+    "RunConfig": "crossarch.trainables.config.run",
+    "RunResult": "crossarch.trainables.config.result",
     "Smoke": "crossarch.search_spaces.study",
     "Study": "crossarch.search_spaces.study",
     "load_results": "crossarch.platform.report.frame",

@@ -19,20 +19,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from crossarch.platform.record.invocations import begin
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.mlflow_store import default_tracking_uri
-from crossarch.platform.record.mlflow_writer import Writer
-from crossarch.platform.run.bench import Stopwatch, made_up_study, nothing, untrained
-from crossarch.platform.run.cluster import ENVIRONMENT, LOOPBACK, WORKER_ENVIRONMENT, connected
-from crossarch.platform.run.demand import Demand
-from crossarch.platform.run.listeners import LedgerListener, MlflowListener
-from crossarch.platform.run.plan import Plan, Task, make_plan
-from crossarch.platform.run.ready_queue import ReadyQueue
-from crossarch.platform.run.site import Site
+from crossarch.platform.scheduling.cluster import ENVIRONMENT, LOOPBACK, WORKER_ENVIRONMENT, connected
+from crossarch.platform.scheduling.cost import Stopwatch, made_up_study, nothing, untrained
+from crossarch.platform.scheduling.demand import Demand
+from crossarch.platform.scheduling.events import LedgerListener, MlflowListener
+from crossarch.platform.scheduling.plan import Plan, Task, make_plan
+from crossarch.platform.scheduling.queue import ReadyQueue
+from crossarch.platform.scheduling.site import Site
+from crossarch.platform.store.invocations import begin
+from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.tracking import Writer, default_tracking_uri
+from crossarch.trainables.config.result import Point, RunResult
 from crossarch.trainables.environment import describe
-from crossarch.trainables.result import Point, RunResult
-from crossarch.trainables.run import now
+from crossarch.trainables.training.execute import now
 
 AGENTS = ("metrics_agent_port", "dashboard_agent_listen_port", "runtime_env_agent_port", "metrics_export_port")
 """Of each raylet: told, as it does not wait long for its agents to choose them."""
@@ -101,7 +100,7 @@ def drive(raylets: int, plan: Plan, root: Path) -> dict[str, Any]:
     cluster = start(raylets, root)
     started = time.perf_counter()
     try:
-        from crossarch.platform.run.tune_driver import drive as drive_queue  # Ray, whose environment `start` sets
+        from crossarch.platform.scheduling.tune import drive as drive_queue  # Ray, whose environment `start` sets
 
         with connected(cluster.address) as nodes:
             view.open(invocation)

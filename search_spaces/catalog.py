@@ -1,21 +1,11 @@
 """Studies by name."""
 
-from crossarch.search_spaces.figure3 import FIGURE3
-from crossarch.search_spaces.figure4 import FIGURE4
-from crossarch.search_spaces.figure7 import FIGURE7
-from crossarch.search_spaces.figure8 import FIGURE8
 from crossarch.search_spaces.from_file import is_path, load
+from crossarch.search_spaces.paper.figures import FIGURE3, FIGURE4, FIGURE7, FIGURE8
+from crossarch.search_spaces.paper.tables import TABLE2, TABLE3, TABLE4, TABLE5, TABLE6, TABLE7, TABLE8, TEACHER
 from crossarch.search_spaces.quickstart import QUICKSTART
 from crossarch.search_spaces.robustness import ROBUSTNESS, from_name
 from crossarch.search_spaces.study import Study
-from crossarch.search_spaces.table2 import TABLE2
-from crossarch.search_spaces.table3 import TABLE3
-from crossarch.search_spaces.table4 import TABLE4
-from crossarch.search_spaces.table5 import TABLE5
-from crossarch.search_spaces.table6 import TABLE6
-from crossarch.search_spaces.table7 import TABLE7
-from crossarch.search_spaces.table8 import TABLE8
-from crossarch.search_spaces.teacher import TEACHER
 
 PAPER_TABLES = (TABLE2, TABLE3, TABLE4, TABLE5, TABLE6, TABLE7, TABLE8)
 PAPER_FIGURES = (FIGURE3, FIGURE4, FIGURE7, FIGURE8)

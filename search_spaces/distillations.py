@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from crossarch.trainables.distillers.config import DistillConfig, from_dict
+from crossarch.trainables.config.distiller import DistillConfig, from_dict
 
 BASES: dict[str, dict[str, Any]] = {"frepo": {"steps": 500_000}}
 """By distiller: what its authors have for every data set."""

@@ -6,14 +6,12 @@ No run is trained, so this study is in no catalog: `crossarch overhead` and `cro
 import dataclasses
 from collections.abc import Sequence
 
-from crossarch.search_spaces.arms import FULL, WITHOUT_DP_KD
-from crossarch.search_spaces.paper_tables import BATCH_SIZES, FOLDS
-from crossarch.search_spaces.profiles import PAPER
-from crossarch.search_spaces.published import LABELS
+from crossarch.search_spaces.paper.published import LABELS
+from crossarch.search_spaces.paper.tables import BATCH_SIZES, FOLDS
 from crossarch.search_spaces.quickstart import BASE, QUICKSTART
+from crossarch.search_spaces.recipes import FULL, PAPER, WITHOUT_DP_KD
 from crossarch.search_spaces.study import Axis, Study
-from crossarch.trainables.config import RunConfig
-from crossarch.trainables.parts import ARCHITECTURES
+from crossarch.trainables.config.run import ARCHITECTURES, RunConfig
 
 
 def overhead_study(architectures: Sequence[str], width: float, batch_size: int) -> Study:

@@ -2,13 +2,11 @@
 
 import dataclasses
 
-from crossarch.search_spaces.arm import Arm
-from crossarch.search_spaces.arms import BASELINE_CHANGES, TABLE_1
-from crossarch.search_spaces.claims import Claim, Place
 from crossarch.search_spaces.distillations import distillation
-from crossarch.search_spaces.paper_tables import networks_axis
-from crossarch.search_spaces.study import Smoke, Study
-from crossarch.trainables.config import from_dict
+from crossarch.search_spaces.paper.tables import networks_axis
+from crossarch.search_spaces.recipes import BASELINE_CHANGES, TABLE_1, Arm
+from crossarch.search_spaces.study import Claim, Place, Smoke, Study
+from crossarch.trainables.config.run import from_dict
 
 BASE = from_dict(
     {

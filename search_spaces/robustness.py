@@ -7,8 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from crossarch.search_spaces.arms import BASELINE, DROP_PATH_CHANGES, FULL, KD_CHANGES, MISC_CHANGES
-from crossarch.search_spaces.paper_tables import (
+from crossarch.search_spaces.paper.tables import (
     BATCH_SIZES,
     DISTILLERS,
     networks_axis,
@@ -17,6 +16,7 @@ from crossarch.search_spaces.paper_tables import (
     set_name,
 )
 from crossarch.search_spaces.quickstart import ARMS, QUICKSTART
+from crossarch.search_spaces.recipes import BASELINE, DROP_PATH_CHANGES, FULL, KD_CHANGES, MISC_CHANGES
 from crossarch.search_spaces.space import Domain, Point, Space, grid, latin_hypercube, slices, sobol
 from crossarch.search_spaces.study import Axis, Smoke, Study
 from crossarch.search_spaces.sweep import Alike, Sampler, Sweep, numbered

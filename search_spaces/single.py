@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from crossarch.search_spaces.arm import Arm, Changes
 from crossarch.search_spaces.quickstart import ARMS, BASE, QUICKSTART
+from crossarch.search_spaces.recipes import Arm, Changes
 from crossarch.search_spaces.study import Axis, Study
 
 EPOCHS = ("epochs", "phases", "learning_rate")

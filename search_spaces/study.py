@@ -10,13 +10,105 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from crossarch.search_spaces.arm import Arm, Changes, merged
-from crossarch.search_spaces.budget import scale_epochs
-from crossarch.search_spaces.chart import Chart
-from crossarch.search_spaces.claims import Claim, Place
-from crossarch.search_spaces.published import Published
-from crossarch.trainables.config import RunConfig
-from crossarch.trainables.distillers.config import DistillConfig
+from crossarch.search_spaces.recipes import Arm, Changes, merged
+from crossarch.trainables.config.distiller import DistillConfig
+from crossarch.trainables.config.run import RunConfig
+
+
+def scale_epochs(config: RunConfig, budget: float) -> RunConfig:
+    """`config` with its epoch constants scaled by `budget`, so that its schedules keep their shape.
+
+    The period T is scaled first and rounded to whole epochs, at least one; W, S, N and T_max then keep their
+    ratio to T exactly, and T_warm is at least one epoch. A run without phases scales its epochs alone. The
+    teacher, a run of its own, is left as it is. Raises ValueError where `budget` is not positive.
+    """
+    if not budget > 0:
+        raise ValueError(f"budget = {budget:g} is outside (0, inf)")
+    rate = config.learning_rate
+    if config.phases is None:
+        changes = {"epochs": max(2 if rate.warmup else 1, round(config.epochs * budget))}
+        for name in ("warmup", "milestone"):
+            epochs = getattr(rate, name)
+            if epochs is not None:
+                changes[f"learning_rate.{name}"] = max(1, round(epochs * changes["epochs"] / config.epochs))
+        return config.replace(changes)
+    old = config.phases.period
+    period = max(1, round(old * budget))
+
+    def scaled(epochs: int) -> int:
+        return round(epochs * period / old)
+
+    changes = {
+        "phases.period": period,
+        "phases.warmup": scaled(config.phases.warmup),
+        "phases.stabilization": scaled(config.phases.stabilization),
+        "epochs": scaled(config.epochs),
+    }
+    if rate.warmup is not None:
+        changes["learning_rate.warmup"] = max(1, scaled(rate.warmup))
+    if rate.milestone is not None:
+        changes["learning_rate.milestone"] = max(1, scaled(rate.milestone))
+    if rate.cosine_period is not None:
+        changes["learning_rate.cosine_period"] = max(2, scaled(rate.cosine_period))
+    return config.replace(changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A figure of a study: which of its choices are points, in which panels, on which lines.
+
+    Axes other than `axis` and that of the networks must have one choice each.
+    """
+
+    reference: str
+    """The figure of the paper."""
+    axis: str
+    """The axis whose choices are points; `arm` where the arms are."""
+    points: Mapping[str, tuple[tuple[str, float], ...]]
+    """By choice, or by the arm's name: the panels in which it is a point, and where."""
+    quantity: str | None = None
+    """What runs along the horizontal axis; None: what names the panel."""
+    networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The networks of a panel, by label; all for a panel that is not named."""
+    arms: tuple[str, ...] = ()
+    """By name, those that are lines, one a network; without meaning where arms are points."""
+    levels: tuple[str, ...] = ()
+    """Arms drawn as level lines, at what the teacher's network reaches in them; for where arms are points."""
+    log: bool = False
+    """Whether the horizontal axis is logarithmic."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One accuracy as the paper prints it. The gaps that it prints in brackets are not kept: a few are wrong."""
+
+    table: int
+    dataset: str
+    distiller: str
+    images_per_class: int
+    method: str
+    """The row's label in the paper."""
+    network: str
+    """The label of the network, as studies have it."""
+    accuracy: float
+    """In %."""
+    std: float | None
+    """Over three seeds, in percentage points, where the paper gives it."""
+
+
+Place = tuple[str, tuple[str, ...]]
+"""An arm by its name, and a cell: the label of each axis' choice, in the order of the study's axes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A sentence that holds where one accuracy is above another on average over seeds."""
+
+    sentence: str
+    higher: Place
+    """Whose accuracy is above, if the sentence is true."""
+    lower: Place
+
 
 OPTIONAL = ("phases", "keep_rate", "kd")
 """Parts that some recipes lack."""

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossarch.search_spaces.arm import Arm
-from crossarch.search_spaces.arms import KD_CHANGES, lengths
+from crossarch.search_spaces.recipes import KD_CHANGES, Arm, lengths
 from crossarch.search_spaces.space import Point, Space, checked
 from crossarch.search_spaces.study import Study
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from distilled_sets import manifest
 
+from crossarch.trainables.config.distiller import distill_id
+from crossarch.trainables.data.distilled_sets import Store
 from crossarch.trainables.data.library import Library
 from crossarch.trainables.data.manifest import SUFFIX
-from crossarch.trainables.data.store import Store
 from crossarch.trainables.data.subsets import class_balanced_subset
-from crossarch.trainables.distillers.config import distill_id
 
 CLASSES = 10
 TEMPERATURE = 0.3

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import torch
 
-from crossarch.trainables.data.distilled import content_digest
+from crossarch.trainables.data.distilled_sets import content_digest
 from crossarch.trainables.data.manifest import Manifest
 
 CLASSES = 4

@@ -2,7 +2,7 @@
 
 import torch
 
-from crossarch.trainables.distillers.config import FRePoConfig
+from crossarch.trainables.config.distiller import FRePoConfig
 
 TINY = FRePoConfig(
     dataset="digits",

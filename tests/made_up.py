@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from crossarch.trainables.result import Point
+from crossarch.trainables.config.result import Point
 
 HOSTILE = "=1+1</script><script>alert('x')</script> & \"q\" 50%_a {b} $c$\n<img src=x onerror=alert(1)>|`d`"
 

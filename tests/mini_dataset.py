@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from crossarch.trainables.data.catalog import WHITENINGS, Archive, Dataset
-from crossarch.trainables.data.readers import Raw
+from crossarch.trainables.config.datasets import WHITENINGS, Archive, Dataset
+from crossarch.trainables.data.decode import Raw
 
 FACTS = Dataset(
     classes=2,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-MAIN = "from crossarch.platform.cli import main; main()"
+MAIN = "from crossarch.platform.cli.main import main; main()"
 
 OURS = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "RAY_AUTH_MODE", "OMP_NUM_THREADS")
 """What the caller's environment may say of these is not for the commands under test."""

@@ -6,9 +6,8 @@ Every network meets every norm and every arm that applies to it, and every norm 
 import dataclasses
 from typing import Any
 
-from crossarch.trainables.config import RunConfig, from_dict
-from crossarch.trainables.data.catalog import DATASETS, Dataset
-from crossarch.trainables.parts import ModelConfig
+from crossarch.trainables.config.datasets import DATASETS, Dataset
+from crossarch.trainables.config.run import ModelConfig, RunConfig, from_dict
 
 PHASES = {"warmup": 2, "period": 2, "stabilization": 6}
 EPOCHS = 8

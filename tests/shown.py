@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.mlflow import View
-from crossarch.platform.record.mlflow_store import connect, default_tracking_uri
+from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.tracking import View, connect, default_tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

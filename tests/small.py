@@ -30,7 +30,7 @@ MAIN = f"""
 import sys
 sys.path.append({str(Path(__file__).parent)!r})
 from small import SMALL
-from crossarch.platform.cli import main
+from crossarch.platform.cli.main import main
 from crossarch.search_spaces.catalog import STUDIES
 STUDIES[SMALL.name] = SMALL
 main()

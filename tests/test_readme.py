@@ -61,7 +61,7 @@ def test_each_command_is_one_line_that_begins_with_nothing_installed(comment):
 def test_every_command_of_the_table_exists():
     from typer.main import get_command
 
-    from crossarch.platform.cli import app
+    from crossarch.platform.cli.main import app
 
     named = set(re.findall(r"^\| `crossarch (\w+)", README, re.M))
     assert named == set(get_command(app).commands)
@@ -75,7 +75,8 @@ def test_every_arm_it_names_can_be_trained():
 
 
 def test_its_example_of_any_network_is_a_run():
-    from crossarch.platform.validation import parse_changes, validate
+    from crossarch.platform.cli.options import parse_changes
+    from crossarch.platform.validation import validate
     from crossarch.search_spaces.single import single_run
 
     (command,) = re.findall(r"^crossarch train (--arm .+)$", README, re.M)

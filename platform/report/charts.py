@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from crossarch.platform.report.figures import ACCURACY_WIDTH, COLOURS, Drawn, band, draw_line, drawn, label
 from crossarch.platform.report.sheets import Sheet, figure, sheet, summed, words
-from crossarch.platform.report.statistics import Summary
+from crossarch.platform.report.stats import Summary
 from crossarch.platform.report.tables import Cell, Table
-from crossarch.search_spaces.chart import Chart
-from crossarch.search_spaces.study import Study
+from crossarch.search_spaces.study import Chart, Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,14 +9,14 @@ from pathlib import Path
 from crossarch.platform.report import charts, curves, figures, sheets, verdicts
 from crossarch.platform.report.pictures import Mosaic, mosaics, real_data
 from crossarch.platform.report.reproduce import command, without_places
-from crossarch.platform.report.robustness.content import robustness_answers
 from crossarch.platform.report.sheets import Sheet
 from crossarch.platform.report.svg import Picture, make_picture, swatch
+from crossarch.platform.report.sweep.content import robustness_answers
 from crossarch.platform.report.tables import Table, build_table
-from crossarch.platform.report.wording import METRICS, caption, footer, one_line
-from crossarch.search_spaces.chart import Chart
-from crossarch.search_spaces.study import Study
-from crossarch.trainables.result import RunResult
+from crossarch.platform.report.wording import METRICS, caption, footer
+from crossarch.platform.text import one_line
+from crossarch.search_spaces.study import Chart, Study
+from crossarch.trainables.config.result import RunResult
 
 VERSION = 4
 """Raised when the same results would make another page."""
@@ -68,7 +68,7 @@ class Report:
 
 def digest(table: Table, results: Mapping[str, RunResult], root: Path, recorded: Sequence[str] = ()) -> str:
     """What a page depends on, without making it."""
-    from crossarch.platform.run.data import store
+    from crossarch.platform.scheduling.data import store
 
     runs = [(run.run_id, run.outcome, results[run.run_id].finished_at) for run in table.runs if run.run_id in results]
     told = [VERSION, repr(table.study), list(table.seeds), sorted(runs), store(root).names(), list(recorded)]

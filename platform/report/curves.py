@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crossarch.platform.report.sheets import Sheet, figure, sheet, summed, words
-from crossarch.platform.report.statistics import Summary, summarize
+from crossarch.platform.report.stats import Summary, summarize
 from crossarch.platform.report.wording import title
 from crossarch.search_spaces.study import Study
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.result import RunResult
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import RunResult
 
 QUANTITIES = {"validation_accuracy": "Validation accuracy (%)", "train_loss": "Training loss (nats)"}
 """What a curve may be of, by the name of `Point`'s field, as its axis has it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from crossarch.platform.report.markdown import escape as escape_markdown
 from crossarch.platform.report.markdown import grid
 from crossarch.platform.report.sheets import Entry, Sheet
-from crossarch.platform.report.wording import one_line
+from crossarch.platform.text import one_line
 from crossarch.trainables.files import write_atomically, writing
 
 _FORMULA = re.compile(r"\s*[=+\-@\t\r|%]")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crossarch.platform.report.curves import Panel, Series
-from crossarch.platform.report.statistics import Summary
+from crossarch.platform.report.stats import Summary
 from crossarch.platform.report.tables import Cell, Row, Table
-from crossarch.platform.report.wording import one_line
+from crossarch.platform.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossarch.platform.record.storage import open_storage, place_of
 from crossarch.platform.report.reproduce import find_form
 from crossarch.platform.report.tables import labels_of
+from crossarch.platform.store.storage import open_storage, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,10 +23,10 @@ def load_results(study: "str | Study", storage: str | Path = "crossarch-results"
 
     Raises ValueError for an unknown study, or where the ledger below `storage` has no run of it.
     """
-    from crossarch.platform.record.ledger import Ledger
-    from crossarch.platform.run.data import bound
-    from crossarch.platform.run.plan import list_members
-    from crossarch.platform.run.sampling import recorded_forms
+    from crossarch.platform.scheduling.data import bound
+    from crossarch.platform.scheduling.plan import list_members
+    from crossarch.platform.scheduling.sampling import recorded_forms
+    from crossarch.platform.store.ledger import Ledger
 
     root = open_storage(storage)
     found = bound(find_form(study) if isinstance(study, str) else study, root)

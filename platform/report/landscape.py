@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from crossarch.platform.report.contrasts import Interval, paired_interval
 from crossarch.platform.report.export import csv_text
 from crossarch.platform.report.figures import compose, draw_line, drawing, label, style
-from crossarch.platform.report.grid import headed
-from crossarch.platform.report.statistics import LEVEL, Summary, summarize
+from crossarch.platform.report.stats import LEVEL, Interval, Summary, paired_interval, summarize
 from crossarch.platform.report.svg import to_png, to_svg
+from crossarch.platform.report.terminal import headed
 from crossarch.platform.report.wording import NOT_APPLICABLE
-from crossarch.search_spaces.claims import Place
-from crossarch.search_spaces.study import Planned, Study
+from crossarch.search_spaces.study import Place, Planned, Study
 from crossarch.trainables.files import write_atomically, writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from crossarch.trainables.analysis.landscape import Landscape
+    from crossarch.trainables.analysis.loss_landscape import Landscape
 
     Found = Sequence[tuple[Planned, Landscape]]
 

@@ -7,16 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from crossarch.platform.report.sheets import Sheet
 from crossarch.platform.report.tables import Cell, Table
 from crossarch.platform.report.verdicts import explained, headline, labelled, told
-from crossarch.platform.report.wording import (
-    CLAIM_COLUMNS,
-    CLAIM_NOTE,
-    caption,
-    cell_words,
-    claim_words,
-    footer,
-    one_line,
-    title,
-)
+from crossarch.platform.report.wording import CLAIM_COLUMNS, CLAIM_NOTE, caption, cell_words, claim_words, footer, title
+from crossarch.platform.text import one_line
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
 

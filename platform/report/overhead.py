@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from crossarch.platform.report.grid import NARROW, grouped
+from crossarch.platform.report.terminal import NARROW, grouped
 from crossarch.search_spaces.overhead import bench_runs
 from crossarch.search_spaces.study import Study
 
 if TYPE_CHECKING:
-    from crossarch.trainables.analysis.overhead import Timed
+    from crossarch.trainables.analysis.step_cost import Timed
 
 
 def timed_runs(study: Study) -> "list[Timed]":
     """The runs of a study's first seed, network by network, arm by arm."""
-    from crossarch.trainables.analysis.overhead import Timed  # slow: torch
+    from crossarch.trainables.analysis.step_cost import Timed  # slow: torch
 
     labels = {arm.name: arm.label for arm in study.arms}
     planned = sorted(study.expand(study.seeds[:1]), key=lambda plan: study.networks.index(plan.cell[study.column]))
@@ -27,21 +27,21 @@ def timed_runs(study: Study) -> "list[Timed]":
 
 def timed_bench(architectures: Sequence[str], images_per_class: Sequence[int], width: float) -> "list[Timed]":
     """The runs of `bench_runs`. Raises ValueError as that does."""
-    from crossarch.trainables.analysis.overhead import Timed  # slow: torch
+    from crossarch.trainables.analysis.step_cost import Timed  # slow: torch
 
     runs = bench_runs(architectures, images_per_class, width)
     return [Timed(network=network, arm=arm, config=config) for network, arm, config in runs]
 
 
 def export_timed(runs: "Sequence[Timed]", file: Path) -> None:
-    """Writes the runs for `python -m crossarch.trainables.analysis.overhead` on another machine."""
+    """Writes the runs for `python -m crossarch.trainables.analysis.step_cost` on another machine."""
     entries = [{"network": run.network, "arm": run.arm, "config": run.config.to_dict()} for run in runs]
     file.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
 
 def render_overhead(document: Mapping[str, Any]) -> RenderableType:
     """The table of what `crossarch overhead` measured, and on what."""
-    from crossarch.trainables.analysis.overhead import HEADINGS, table
+    from crossarch.trainables.analysis.step_cost import HEADINGS, table
 
     grid = grouped(HEADINGS, table(document), texts=(0, 1), by=1)
     return Group(grid, Text(f"\n{remarks(document)}"))
@@ -58,7 +58,7 @@ def remarks(document: Mapping[str, Any]) -> str:
 
 def render_bench(document: Mapping[str, Any]) -> RenderableType:
     """The table of what `crossarch bench` measured, and on what."""
-    from crossarch.trainables.analysis.bench import HEADINGS, table
+    from crossarch.trainables.analysis.engine_speed import HEADINGS, table
 
     grid = grouped(HEADINGS, table(document), texts=(0, 2), by=2, padding=NARROW)
     epochs = ", ".join(map(str, sorted({each["epochs"] for each in document["runs"]})))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossarch.platform.report.wording import one_line
+from crossarch.platform.text import one_line
 from crossarch.search_spaces.study import Study
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def real_data(study: Study, seeds: Sequence[int]) -> list[str]:
 
 def mosaic(name: str, root: Path) -> Mosaic:
     """One set, if the store below `root` has it undamaged and its whitening can be undone with what is here."""
-    from crossarch.platform.run.data import library, store
+    from crossarch.platform.scheduling.data import library, store
 
     try:
         manifest, images, _ = store(root).read(name)

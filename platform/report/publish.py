@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.mlflow_report import attach
-from crossarch.platform.record.mlflow_store import TrackingError
-from crossarch.platform.record.storage import copy_of, place_of
 from crossarch.platform.report.page import PAGE, digest_of, files
 from crossarch.platform.report.tables import build_table
+from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.storage import copy_of, place_of
+from crossarch.platform.store.tracking import TrackingError, attach
 from crossarch.search_spaces.study import Study
 from crossarch.trainables.files import write_atomically, writing
 

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from crossarch.platform.report.export import csv_text
 from crossarch.platform.report.tables import labels_of
 from crossarch.search_spaces.study import Planned, Study
-from crossarch.trainables.config import RunConfig
+from crossarch.trainables.config.run import PhasesConfig, RunConfig
 from crossarch.trainables.files import write_atomically, writing
-from crossarch.trainables.methods.keep_rate import keep_rate
-from crossarch.trainables.methods.learning_rate import learning_rate
-from crossarch.trainables.parts import PhasesConfig
+from crossarch.trainables.methods.schedules import keep_rate, learning_rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

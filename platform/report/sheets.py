@@ -4,21 +4,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from crossarch.platform.report.conditions import hardware, software
-from crossarch.platform.report.statistics import Summary
-from crossarch.platform.report.tables import Cell, Run, Table
+from crossarch.platform.report.stats import Summary
+from crossarch.platform.report.tables import Cell, Run, Table, hardware, software
 from crossarch.platform.report.wording import (
     CLAIM_COLUMNS,
     CLAIM_NOTE,
     bracket,
     claim_words,
     number,
-    one_line,
     paper,
     remarks,
     title,
 )
-from crossarch.trainables.result import RunResult
+from crossarch.platform.text import one_line
+from crossarch.trainables.config.result import RunResult
 
 DECIMALS = 10
 """Of a difference: what lies beyond is left by binary numbers, as in 49.22 - 44.3 = 4.920000000000002."""

@@ -1,16 +1,18 @@
 """The table and the state of a study in a terminal, readable without colour and on 80 columns."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from crossarch.platform.report.grid import NARROW, headed, named
-from crossarch.platform.report.robustness.sheets import claims, plateaus, scores
-from crossarch.platform.report.robustness.surface import surfaces
 from crossarch.platform.report.sheets import Sheet
+from crossarch.platform.report.sweep.sheets import claims, plateaus, scores
+from crossarch.platform.report.sweep.surface import surfaces
 from crossarch.platform.report.tables import STATES, Counts, Run, State, Table
 from crossarch.platform.report.verdicts import explained, headline, labelled, told
 from crossarch.platform.report.wording import (
@@ -20,12 +22,111 @@ from crossarch.platform.report.wording import (
     cell_words,
     claim_words,
     footer,
-    one_line,
     place,
     title,
 )
+from crossarch.platform.text import one_line
 from crossarch.search_spaces.study import Study
-from crossarch.trainables.result import RunResult
+from crossarch.trainables.config.result import RunResult
+from crossarch.trainables.data.manifest import Manifest
+
+NARROW = (0, 1, 0, 0)
+"""Padding with no room left of a column."""
+
+
+def headed(*, padding: tuple[int, ...] = (0, 1), leading: int = 0) -> Grid:
+    """A table without columns yet, with a line below their names."""
+    return Grid(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        header_style="bold",
+        padding=padding,  # type: ignore[arg-type]
+        leading=leading,
+    )
+
+
+def named(rows: Iterable[tuple[str, str]], between: int = 2, *, fold: bool = False) -> Grid:
+    """Names and what is said of each, with so much room between them; `fold` breaks long words rather than cut them."""
+    grid = Grid.grid(padding=(0, between))
+    for name, text in rows:
+        grid.add_row(Text(name, style="bold"), Text(text, overflow="fold" if fold else None))
+    return grid
+
+
+def grouped(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    texts: Collection[int],
+    by: int,
+    padding: tuple[int, ...] = (0, 1),
+) -> Grid:
+    """A table of unbroken cells, a line between rows that differ in their first `by`; columns `texts` to the left."""
+    grid = headed(padding=padding)
+    for column, heading in enumerate(headings):
+        grid.add_column(heading, justify="left" if column in texts else "right", no_wrap=True)
+    before = None
+    for row in rows:
+        if before not in (None, row[:by]):
+            grid.add_section()
+        grid.add_row(*row)
+        before = row[:by]
+    return grid
+
+
+def render_studies(studies: Iterable[Study]) -> RenderableType:
+    """Name, question, networks and number of runs of each study."""
+    grid = headed()
+    for name in ("Study", "Question", "Networks"):
+        grid.add_column(name)
+    grid.add_column("Runs", justify="right")
+    for study in studies:
+        planned = list(study.expand(study.seeds[:1]))
+        teachers = {item.teacher.config for item in planned if item.teacher} - {item.config for item in planned}
+        grid.add_row(
+            Text(study.name, style="bold"),
+            Text.assemble(study.question, "\n", (study.reference, "italic")),
+            Text(", ".join(study.networks)),
+            Text(f"{(len(planned) + len(teachers)) * len(study.seeds)}"),
+        )
+    return grid
+
+
+def render_sets(manifests: Mapping[str, Manifest], damaged: Mapping[str, str]) -> RenderableType:
+    """Each distilled set on a line, then what is wrong with damaged ones."""
+    if not manifests and not damaged:
+        return Text("No distilled sets yet: `crossarch data add PATH --dataset ... --distiller ... --whitening ...`")
+    grid = headed(padding=NARROW)
+    grid.add_column("Set", no_wrap=True, overflow="fold")  # a name is there to be copied
+    for name in ("Data set", "Distiller"):
+        grid.add_column(name, overflow="fold")
+    grid.add_column("IPC", justify="right")
+    for name in ("Labels", "Whitening", "Verified"):
+        grid.add_column(name)
+    for each in manifests.values():
+        texts = (each.name, each.dataset, each.distiller, str(each.images_per_class), each.label_form, each.whitening)
+        grid.add_row(*map(Text, (*texts, verification(each))))
+    return Group(grid, *(Text(f"{name}: {one_line(problem)}") for name, problem in damaged.items()))
+
+
+def verification(manifest: Manifest) -> str:
+    """`fits, 42.9 %`, `no: zca fits`, `no whitening fits` or `not yet`."""
+    if not manifest.verified:
+        return "not yet"
+    found = json.loads(manifest.verified)
+    fits, accuracies = found.get("fits"), found.get("accuracies", {})
+    if fits == manifest.whitening and fits in accuracies:
+        return f"fits, {accuracies[fits]:.1f} %"
+    return f"no: {fits} fits" if fits else "no whitening fits"
+
+
+def render_set(manifest: Manifest) -> RenderableType:
+    """All that is known of a distilled set."""
+    facts = dataclasses.asdict(manifest).items()
+    told = ((name.replace("_", " "), one_line(str(each))) for name, each in facts if each not in (None, "", "{}"))
+    return named(told, fold=True)
+
 
 LABEL_WIDTH = 24
 """Longer labels of arms and choices wrap, in characters."""

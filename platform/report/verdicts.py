@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from crossarch.platform.report.sheets import Sheet, figure, sheet, words
-from crossarch.platform.report.statistics import Summary, student
+from crossarch.platform.report.stats import Summary, student
 from crossarch.platform.report.tables import Cell, Table
 from crossarch.platform.report.wording import number, paper, title
-from crossarch.search_spaces.published import Published, published
+from crossarch.search_spaces.paper.published import published
+from crossarch.search_spaces.study import Published
 
 Verdict = Literal["reproduced", "above", "below", "too few seeds", "not run", "data unavailable"]
 

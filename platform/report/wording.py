@@ -1,18 +1,15 @@
 """How numbers and states read, wherever they are rendered: plain text, not yet escaped for any format."""
 
-import re
 from dataclasses import dataclass
 
-from crossarch.platform.report.contrasts import Contrast
-from crossarch.platform.report.statistics import LEVEL, Summary
+from crossarch.platform.report.stats import LEVEL, Contrast, Summary
 from crossarch.platform.report.tables import STATES, Cell, Counts, Run, Table
-from crossarch.search_spaces.published import Published
+from crossarch.platform.text import duration, one_line
+from crossarch.search_spaces.study import Published
 
 NOT_APPLICABLE = "–"
 
 METRICS = {"test_accuracy": "Test accuracy in % after the final epoch"}
-
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,16 +131,6 @@ def cost(table: Table) -> str:
     return f"{min(seconds):.1f} to {max(seconds):.1f} device seconds a cell, {sum(seconds):,.1f} in all cells"
 
 
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `1 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
-
-
 def place(run: Run) -> str:
     """`Full, ResNet18, seed 0`."""
     return ", ".join((run.arm, *run.cell, f"seed {run.seed}"))
@@ -152,10 +139,3 @@ def place(run: Run) -> str:
 def title(axis: str) -> str:
     """The heading of an axis: `Dataset`, `IPC`."""
     return axis[:1].upper() + axis[1:]
-
-
-def one_line(text: str) -> str:
-    """`text` without colour codes, control characters and line breaks."""
-    if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else " " for letter in _ANSI.sub("", text))
-    return " ".join(text.split())

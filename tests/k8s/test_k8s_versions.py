@@ -66,7 +66,7 @@ def test_operator_is_of_a_release_that_the_schema_covers():
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_entrypoint_is_a_command_of_ours(overlay):
-    from crossarch.platform.cli import app
+    from crossarch.platform.cli.main import app
 
     program, *arguments = shlex.split(find(overlay_objects(overlay), "RayJob")["spec"]["entrypoint"])
     options = [argument for argument in arguments if argument.startswith("--")]

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pytest
 from s3 import S3, serving
 
-from crossarch.platform.cli import main
-from crossarch.platform.record.origin import ENDPOINTS, open_files
-from crossarch.platform.record.storage import open_storage
+from crossarch.platform.cli.main import main
+from crossarch.platform.store.object_storage import ENDPOINTS, open_files
+from crossarch.platform.store.storage import open_storage
 
 
 class Answer(NamedTuple):

@@ -7,7 +7,7 @@ import sys
 import pyarrow as pa
 import pytest
 
-from crossarch.platform.record.parquet import write_table
+from crossarch.platform.store.parquet import write_table
 from crossarch.search_spaces.catalog import STUDIES
 from crossarch.search_spaces.quickstart import SMOKE_SET
 
@@ -261,7 +261,7 @@ def test_a_report_without_results_is_refused(refused):
 
 
 def test_the_real_command_refuses_alike(tmp_path, listing):
-    command = [sys.executable, "-c", "from crossarch.platform.cli import main; main()"]
+    command = [sys.executable, "-c", "from crossarch.platform.cli.main import main; main()"]
     command += ["train", "--arm=full", "kd.alpha=2", "--storage=here"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")

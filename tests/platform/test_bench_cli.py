@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from crossarch.trainables.analysis import bench
-from crossarch.trainables.analysis.overhead import FEWEST_REPEATS, read_runs
+from crossarch.trainables.analysis import engine_speed as bench
+from crossarch.trainables.analysis.step_cost import FEWEST_REPEATS, read_runs
 
 
 @pytest.mark.filterwarnings("ignore:Memory block of unknown size")

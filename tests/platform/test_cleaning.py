@@ -1,10 +1,10 @@
 import pytest
 from settings import PLAIN, STUDENT, TEACHER
 
-from crossarch.platform.record.cleaning import clean_storage
-from crossarch.platform.record.ledger import Ledger
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.result import RunResult
+from crossarch.platform.store.cleaning import clean_storage
+from crossarch.platform.store.ledger import Ledger
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import RunResult
 
 
 def put(path, size):

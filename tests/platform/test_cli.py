@@ -9,15 +9,15 @@ import time
 import pytest
 from digits_sets import as_distilled, digits_set, stored
 
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.run.data import contents
-from crossarch.platform.run.plan import list_members
-from crossarch.platform.run.site import Site
+from crossarch.platform.scheduling.data import contents
+from crossarch.platform.scheduling.plan import list_members
+from crossarch.platform.scheduling.site import Site
+from crossarch.platform.store.ledger import Ledger
 from crossarch.search_spaces.catalog import STUDIES
 from crossarch.search_spaces.distillations import distillation
 from crossarch.search_spaces.quickstart import DISTILS, QUICKSTART, SET
-from crossarch.trainables.config import from_dict
-from crossarch.trainables.result import RunResult
+from crossarch.trainables.config.result import RunResult
+from crossarch.trainables.config.run import from_dict
 
 SLOW = ("torch", "ray", "mlflow", "pyarrow", "pandas", "sklearn", "matplotlib")
 
@@ -26,7 +26,7 @@ QUICK = 1.5
 
 HELP = f"""
 import sys
-from crossarch.platform.cli import main
+from crossarch.platform.cli.main import main
 sys.argv = ["crossarch", *sys.argv[1:]]
 try:
     main()
@@ -182,7 +182,7 @@ def test_the_report_comes_as_markdown_too(crossarch, listing, results):
 
 def test_settings_of_train_reach_the_run(crossarch, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr("crossarch.platform.cli._train", lambda *arguments: asked.append(arguments) or 0)
+    monkeypatch.setattr("crossarch.platform.cli.main._train", lambda *arguments: asked.append(arguments) or 0)
     settings = ["kd.alpha=0.25", "epochs=100", "seed=7", "kd.teacher.optimizer.beta1=0.5", "data.images_per_class=1"]
     assert crossarch("train", "--arm=full", *settings, "--storage", tmp_path, "--tracking=x:y").status == 0
     (([(study, seeds)], site),) = asked
@@ -196,7 +196,7 @@ def test_settings_of_train_reach_the_run(crossarch, monkeypatch, tmp_path):
 
 
 def test_the_exit_status_of_a_run_is_the_commands(crossarch, monkeypatch, tmp_path):
-    monkeypatch.setattr("crossarch.platform.cli._train", lambda *arguments: 130)
+    monkeypatch.setattr("crossarch.platform.cli.main._train", lambda *arguments: 130)
     assert crossarch("run", "quickstart", "--storage", tmp_path).status == 130
 
 
@@ -204,7 +204,7 @@ def test_ctrl_c_before_anything_runs_is_130(crossarch, monkeypatch, tmp_path):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("crossarch.platform.cli._train", interrupted)
+    monkeypatch.setattr("crossarch.platform.cli.main._train", interrupted)
     answer = crossarch("run", "quickstart", "--storage", tmp_path)
     assert (answer.status, answer.err) == (130, "")
 
@@ -216,7 +216,7 @@ def test_ray_that_does_not_start_is_a_sentence(crossarch, monkeypatch, tmp_path,
         attempts.append(address)
         raise Exception("The current node timed out during startup.\nAnd much more.")  # noqa: TRY002, as Ray does
 
-    monkeypatch.setattr("crossarch.platform.run.cluster._init", init)
+    monkeypatch.setattr("crossarch.platform.scheduling.cluster._init", init)
     answer = crossarch("run", "quickstart", "--storage", tmp_path)
     sentence = "Ray does not start on this machine: The current node timed out during startup."
     assert (answer.status, answer.out, answer.err) == (1, "", f"crossarch: {sentence}\n")
@@ -250,7 +250,7 @@ def test_runs_on_a_set_that_is_not_distilled_are_not_exported(crossarch, monkeyp
 
     asked = []
     monkeypatch.setattr(
-        "crossarch.platform.run.distillation.distil_into_store", lambda *given: asked.append(given) or 0
+        "crossarch.platform.scheduling.distil.distil_into_store", lambda *given: asked.append(given) or 0
     )
     assert crossarch(*command[1:], "--storage", tmp_path).status == 0
     assert asked[0][:2] == (DISTILS[SET], SET)

@@ -10,8 +10,8 @@ from digits_sets import TEMPERATURE, damage, digits_set, publish, refusal, store
 
 from crossarch.trainables.analysis import verification
 from crossarch.trainables.analysis.verification import Probe
+from crossarch.trainables.data.distilled_sets import Store
 from crossarch.trainables.data.manifest import SUFFIX
-from crossarch.trainables.data.store import Store
 
 NAME = "digits-dc-ipc1"
 SAID = ("--dataset=digits", "--distiller=dc")
@@ -214,7 +214,7 @@ def test_a_whitening_that_fits_is_recorded_and_listed(crossarch, storage, probes
 def test_a_whitening_that_does_not_fit_is_exit_status_1(
     crossarch, storage, probes, monkeypatch, accuracies, recorded, listed
 ):
-    monkeypatch.setattr("crossarch.platform.run.verification.expected_accuracy", lambda manifest: 80.0)
+    monkeypatch.setattr("crossarch.platform.scheduling.verification.expected_accuracy", lambda manifest: 80.0)
     stored(storage, digits_set(name=NAME, whitening="zca"))
     asked = probes(accuracies)
     answer = crossarch("data", "verify", NAME, "--storage", storage)

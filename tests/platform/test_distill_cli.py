@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from processes import Command
 
-from crossarch.platform.record.mlflow_store import connect, default_tracking_uri
-from crossarch.platform.run.data import store
+from crossarch.platform.scheduling.data import store
+from crossarch.platform.store.tracking import connect, default_tracking_uri
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"),

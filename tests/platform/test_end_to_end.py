@@ -11,13 +11,13 @@ import pytest
 from processes import Command
 from shown import assert_level, runs, steps
 
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.mlflow_store import connect, default_tracking_uri
-from crossarch.platform.run.data import bound, is_made_by, store
-from crossarch.platform.run.plan import list_members
+from crossarch.platform.scheduling.data import bound, is_made_by, store
+from crossarch.platform.scheduling.plan import list_members
+from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.tracking import connect, default_tracking_uri
 from crossarch.search_spaces.catalog import find
 from crossarch.search_spaces.quickstart import DISTILS, SMOKE_SET
-from crossarch.trainables.identity import run_id
+from crossarch.trainables.config.identity import run_id
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = [

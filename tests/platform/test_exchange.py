@@ -9,12 +9,12 @@ import pytest
 import torch
 from small import MAIN, SMALL
 
-from crossarch.platform.record.exchange import import_results
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.validation import BadInputError
+from crossarch.platform.errors import BadInputError
+from crossarch.platform.store.exchange import import_results
+from crossarch.platform.store.ledger import Ledger
 from crossarch.search_spaces.catalog import STUDIES
-from crossarch.trainables.identity import METHOD_VERSION
-from crossarch.trainables.run import Workplace, execute
+from crossarch.trainables.config.identity import METHOD_VERSION
+from crossarch.trainables.training.execute import Workplace, execute
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
@@ -25,7 +25,16 @@ SMOKE = ("small", "--smoke")
 
 
 def batch(file, folder):
-    command = [sys.executable, "-m", "crossarch.trainables.batch", str(file), "--out", str(folder), "--device", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "crossarch.trainables.training.batch",
+        str(file),
+        "--out",
+        str(folder),
+        "--device",
+        "cpu",
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -77,7 +86,7 @@ def test_what_came_back_is_not_trained_again(returned, crossarch, monkeypatch):
     def no_cluster(address):
         raise AssertionError("something is to be trained")
 
-    monkeypatch.setattr("crossarch.platform.run.cluster.connected", no_cluster)
+    monkeypatch.setattr("crossarch.platform.scheduling.cluster.connected", no_cluster)
     monkeypatch.setitem(STUDIES, SMALL.name, SMALL)
     assert crossarch("ledger", "import", folder, "--storage", storage) == (0, "4 runs admitted, 0 known already\n", "")
     told = crossarch("run", *SMOKE, "--storage", storage)
@@ -164,13 +173,13 @@ def test_a_result_that_was_changed_is_refused_with_all_others(returned, refused,
 def test_a_file_that_is_no_result_is_refused(returned, refused, text):
     file = results(returned[0])[-1]
     file.write_text(text)
-    assert refused().startswith(f"{file.name} is not a result of crossarch.trainables.batch: ")
+    assert refused().startswith(f"{file.name} is not a result of crossarch.trainables.training.batch: ")
 
 
 def test_a_truncated_result_is_refused(returned, refused):
     file = results(returned[0])[-1]
     file.write_bytes(file.read_bytes()[:-100])
-    assert refused().startswith(f"{file.name} is not a result of crossarch.trainables.batch: ")
+    assert refused().startswith(f"{file.name} is not a result of crossarch.trainables.training.batch: ")
 
 
 def test_a_misnamed_result_is_refused(returned, refused):

@@ -10,11 +10,11 @@ from processes import Command, alive, commands, in_training, wait_for
 from shown import assert_level
 from small import MAIN, SMALL
 
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.run.plan import list_members, plan_study
+from crossarch.platform.scheduling.plan import list_members, plan_study
+from crossarch.platform.store.ledger import Ledger
 from crossarch.search_spaces.single import single_run
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.run import Workplace, execute
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.training.execute import Workplace, execute
 
 pytestmark = [
     pytest.mark.faults,
@@ -41,7 +41,7 @@ def results(storage):
 FREQUENT = """
 import functools
 from crossarch.platform.run import site
-from crossarch.platform.cli import main
+from crossarch.platform.cli.main import main
 site.Site = functools.partial(site.Site, checkpoint_seconds=0.2)
 main()
 """

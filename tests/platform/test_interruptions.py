@@ -11,9 +11,9 @@ from processes import Command, wait_for
 from shown import assert_level
 from small import MAIN, SMALL
 
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.run.plan import list_members
-from crossarch.trainables.identity import run_id
+from crossarch.platform.scheduling.plan import list_members
+from crossarch.platform.store.ledger import Ledger
+from crossarch.trainables.config.identity import run_id
 
 pytestmark = [
     pytest.mark.faults,

@@ -6,7 +6,7 @@ import pytest
 from clusters import PATIENCE, RayCluster
 from processes import MAIN, Command
 
-from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.store.ledger import Ledger
 
 pytestmark = [
     pytest.mark.cluster,

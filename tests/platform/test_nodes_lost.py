@@ -7,8 +7,8 @@ from clusters import PATIENCE, RayCluster
 from processes import Command, descendants, in_training, wait_for
 from small import MAIN, SMALL
 
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.run.plan import list_members
+from crossarch.platform.scheduling.plan import list_members
+from crossarch.platform.store.ledger import Ledger
 
 pytestmark = [
     pytest.mark.cluster,

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from digits_sets import as_distilled, stored
 
-from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.report.reproduce import without_places
-from crossarch.platform.run.plan import make_plan
-from crossarch.platform.run.ready_queue import ReadyQueue
+from crossarch.platform.scheduling.plan import make_plan
+from crossarch.platform.scheduling.queue import ReadyQueue
+from crossarch.platform.store.ledger import Ledger
 from crossarch.search_spaces.catalog import find
 from crossarch.search_spaces.quickstart import DISTILS, SMOKE_SET
-from crossarch.trainables.config import from_dict
-from crossarch.trainables.result import RunResult
+from crossarch.trainables.config.result import RunResult
+from crossarch.trainables.config.run import from_dict
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 (EXAMPLE,) = (code for code in re.findall(r"^```python\n(.+?)^```", README, re.M | re.S) if "STUDY = " in code)
@@ -56,9 +56,9 @@ def test_every_command_that_takes_a_study_takes_its_file(crossarch, folder):
 
 def test_what_workers_get_needs_no_file(folder):
     """Else a study file would have to lie on every node."""
-    from crossarch.platform.run.cohorts import Cohorts, Packing
-    from crossarch.platform.run.site import Site
-    from crossarch.platform.run.tune_driver import Interrupt, QueueSearcher
+    from crossarch.platform.scheduling.site import Site
+    from crossarch.platform.scheduling.tune import Interrupt, QueueSearcher
+    from crossarch.platform.scheduling.workers import Cohorts, Packing
 
     plan = make_plan(find("./taus.py").smoke().expand(), {}, folder / "weights")
     site = Site(root=Path("elsewhere"), tracking="", address=None, data_root=None)

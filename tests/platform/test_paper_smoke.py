@@ -5,11 +5,11 @@ from datetime import datetime
 import pytest
 from processes import Command
 
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.run.data import bound
-from crossarch.platform.run.plan import list_members
+from crossarch.platform.scheduling.data import bound
+from crossarch.platform.scheduling.plan import list_members
+from crossarch.platform.store.ledger import Ledger
 from crossarch.search_spaces.catalog import STUDIES
-from crossarch.trainables.identity import run_id
+from crossarch.trainables.config.identity import run_id
 
 pytestmark = pytest.mark.cluster
 

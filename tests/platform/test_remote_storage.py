@@ -12,8 +12,8 @@ import pytest
 from processes import Command, alive, wait_for
 
 import crossarch as package
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.storage import copy_of, open_storage
+from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.storage import copy_of, open_storage
 
 pytestmark = [
     pytest.mark.cluster,

@@ -7,10 +7,10 @@ import pytest
 from processes import Command
 from shown import assert_level, runs
 
-from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.report.tables import build_table
+from crossarch.platform.store.ledger import Ledger
 from crossarch.search_spaces.from_file import load
-from crossarch.trainables.identity import run_id
+from crossarch.trainables.config.identity import run_id
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = [

@@ -9,7 +9,7 @@ from digits_sets import TEMPERATURE, digits_set, refusal, stored
 from distilled_sets import manifest
 from processes import Command
 
-from crossarch.platform.record.ledger import Ledger
+from crossarch.platform.store.ledger import Ledger
 
 
 @pytest.fixture

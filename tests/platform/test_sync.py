@@ -5,12 +5,11 @@ import sys
 import pytest
 from small import SMALL
 
-from crossarch.platform.record.invocations import begin
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.level import sync_study
-from crossarch.platform.record.mlflow_store import TrackingError, connect, default_tracking_uri
-from crossarch.platform.run.plan import list_members
-from crossarch.trainables.result import Point, RunResult
+from crossarch.platform.scheduling.plan import list_members
+from crossarch.platform.store.invocations import begin
+from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.tracking import TrackingError, connect, default_tracking_uri, sync_study
+from crossarch.trainables.config.result import Point, RunResult
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
@@ -62,7 +61,7 @@ def test_a_study_that_is_level_is_not_even_looked_at(root, monkeypatch):
     def no_mlflow(uri):
         raise AssertionError("MLflow is asked")
 
-    monkeypatch.setattr("crossarch.platform.record.mlflow.connect", no_mlflow)
+    monkeypatch.setattr("crossarch.platform.store.tracking.connect", no_mlflow)
     assert level(root) == 0
 
 
@@ -98,7 +97,14 @@ def test_the_command_rebuilds_a_database_that_was_deleted(root, tmp_path):
     """In a process of its own, as MLflow keeps a database open that was once used."""
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)
     (tmp_path / "mlflow.db").unlink()
-    command = [sys.executable, "-c", "from crossarch.platform.cli import main; main()", "sync", "--storage", tmp_path]
+    command = [
+        sys.executable,
+        "-c",
+        "from crossarch.platform.cli.main import main; main()",
+        "sync",
+        "--storage",
+        tmp_path,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "small: 5 runs brought level\n", "")
     assert shown(tmp_path) == shown(root)

@@ -3,7 +3,10 @@ import math
 import pytest
 from settings import SETTINGS, STUDENT
 
-from crossarch.platform.validation import BadInputError, parse_changes, refusing, require_writable, validate
+from crossarch.platform.cli.options import parse_changes
+from crossarch.platform.errors import BadInputError, refusing
+from crossarch.platform.store.storage import require_writable
+from crossarch.platform.validation import validate
 
 
 def altered(name, value):

@@ -11,9 +11,9 @@ from postgres import Postgres, mlflow_server, why_not
 from processes import MAIN, alive, descendants, in_training, wait_for
 from shown import assert_level
 
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.mlflow_store import connect
-from crossarch.platform.record.storage import open_storage
+from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.storage import open_storage
+from crossarch.platform.store.tracking import connect
 
 REASON = why_not()
 

@@ -1,4 +1,4 @@
-"""What `ray job submit --working-dir .` uploads: all that a run needs, and little else."""
+"""What `ray job submit --working-dir .` uploads: all that a run needs, and no results, environment, `.git` or data."""
 
 import shutil
 import zipfile
@@ -9,9 +9,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 ROOMS = ("platform", "search_spaces", "trainables")
-
-LARGEST = 1_000_000
-"""Bytes of the package. Every node unpacks it."""
 
 
 @pytest.fixture
@@ -29,10 +26,9 @@ def packed(tmp_path, monkeypatch):
     return tmp_path / "package.zip"
 
 
-def test_it_is_small_and_holds_the_rooms_alone(packed):
+def test_it_holds_the_rooms_alone(packed):
     with zipfile.ZipFile(packed) as package:
         names = {Path(name) for name in package.namelist()}
-    assert packed.stat().st_size < LARGEST
     top = {name.parts[0] for name in names}
     assert "crossarch" in top
     assert not top & {"tests", ".git", ".venv", "k8s", "crossarch-results", "mlflow.db", *ROOMS}, "the rooms once"

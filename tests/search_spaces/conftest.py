@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from crossarch.search_spaces.arms import TABLE_1
 from crossarch.search_spaces.quickstart import QUICKSTART
+from crossarch.search_spaces.recipes import TABLE_1
 from crossarch.search_spaces.study import Axis
 
 NETWORKS = {

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from crossarch.platform.validation import validate
-from crossarch.search_spaces.arms import (
+from crossarch.search_spaces.recipes import (
     BASELINE,
     FULL,
     NO_FINAL_HIGH_KEEP_RATE,
@@ -15,8 +15,8 @@ from crossarch.search_spaces.arms import (
     ORIGINAL_SHORTCUT,
     TABLE_1,
 )
-from crossarch.trainables.config import flatten
-from crossarch.trainables.methods.learning_rate import learning_rate
+from crossarch.trainables.config.run import flatten
+from crossarch.trainables.methods.schedules import learning_rate
 
 METHODS = {
     "baseline": (False, False, False),

@@ -2,12 +2,10 @@
 
 import pytest
 
-from crossarch.search_spaces.arms import BASELINE, FULL, NO_PERIODICAL_RATE, TABLE_1
-from crossarch.search_spaces.budget import scale_epochs
-from crossarch.search_spaces.profiles import released_code
 from crossarch.search_spaces.quickstart import BASE, QUICKSTART
-from crossarch.trainables.methods.keep_rate import keep_rate
-from crossarch.trainables.methods.learning_rate import learning_rate
+from crossarch.search_spaces.recipes import BASELINE, FULL, NO_PERIODICAL_RATE, TABLE_1, released_code
+from crossarch.search_spaces.study import scale_epochs
+from crossarch.trainables.methods.schedules import keep_rate, learning_rate
 
 BUDGETS = [
     1e-6,

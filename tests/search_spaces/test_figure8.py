@@ -1,8 +1,8 @@
 """Figure 8 as a study: Lion is Table 4's last row, AdamW differs in the optimizer alone, and all weights are kept."""
 
-from crossarch.search_spaces.figure8 import FIGURE8
-from crossarch.search_spaces.table4 import TABLE4
-from crossarch.trainables.identity import run_id
+from crossarch.search_spaces.paper.figures import FIGURE8
+from crossarch.search_spaces.paper.tables import TABLE4
+from crossarch.trainables.config.identity import run_id
 
 PLANNED = list(FIGURE8.expand((0,)))
 

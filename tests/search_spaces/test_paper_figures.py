@@ -2,11 +2,11 @@
 
 import pytest
 
-from crossarch.search_spaces.arms import three_phase
 from crossarch.search_spaces.catalog import PAPER_FIGURES, PAPER_TABLES, find
-from crossarch.search_spaces.limited_data import images_per_class
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.methods.keep_rate import keep_rate
+from crossarch.search_spaces.paper.figures import images_per_class
+from crossarch.search_spaces.recipes import three_phase
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.methods.schedules import keep_rate
 
 RUNS = {study.name: list(study.expand((0,))) for study in PAPER_FIGURES}
 

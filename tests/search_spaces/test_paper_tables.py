@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 
 from crossarch.search_spaces.catalog import PAPER_TABLES, find
-from crossarch.search_spaces.paper_tables import set_changes
-from crossarch.search_spaces.published import published
+from crossarch.search_spaces.paper.published import published
+from crossarch.search_spaces.paper.tables import set_changes
+from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.data.manifest import NAME
-from crossarch.trainables.identity import run_id
 
 RUNS = {name: list(find(name).expand((0,))) for name in ("table3", "table4", "table5", "table6", "table7", "table8")}
 

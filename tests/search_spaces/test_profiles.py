@@ -3,11 +3,9 @@
 import pytest
 
 from crossarch.platform.validation import validate
-from crossarch.search_spaces.arms import TABLE_1
-from crossarch.search_spaces.profiles import PAPER, released_code
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.methods.keep_rate import keep_rate
-from crossarch.trainables.methods.learning_rate import learning_rate
+from crossarch.search_spaces.recipes import PAPER, TABLE_1, released_code
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.methods.schedules import keep_rate, learning_rate
 
 NORMS = ("batch", "instance", "group")
 ARMS = tuple(arm.name for arm in TABLE_1)

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from crossarch.search_spaces.arms import TABLE_1
-from crossarch.search_spaces.published import LABELS, published
+from crossarch.search_spaces.paper.published import LABELS, published
+from crossarch.search_spaces.recipes import TABLE_1
 
 COUNTS = {2: 132, 3: 4, 4: 4, 5: 132, 6: 88, 7: 24, 8: 22}
 

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from crossarch.platform.run.plan import list_members
-from crossarch.search_spaces.arms import TABLE_1
+from crossarch.platform.scheduling.plan import list_members
 from crossarch.search_spaces.catalog import STUDIES, find
 from crossarch.search_spaces.quickstart import DISTILS, QUICKSTART, SET, SMOKE_SET
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.search_spaces.recipes import TABLE_1
+from crossarch.trainables.config.datasets import DATASETS
 
 RUNS = list(QUICKSTART.expand())
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from crossarch.search_spaces.arms import BASELINE, FULL, WITHOUT_DP_KD
 from crossarch.search_spaces.quickstart import DISTILS, QUICKSTART, SET
+from crossarch.search_spaces.recipes import BASELINE, FULL, WITHOUT_DP_KD
 from crossarch.search_spaces.single import single_run
 from crossarch.search_spaces.study import Axis
 

@@ -5,16 +5,15 @@ import math
 
 import pytest
 
-from crossarch.search_spaces.arms import lengths
-from crossarch.search_spaces.budget import scale_epochs
 from crossarch.search_spaces.catalog import find
+from crossarch.search_spaces.paper.tables import TABLE2, TABLE6
 from crossarch.search_spaces.quickstart import ARMS, QUICKSTART
+from crossarch.search_spaces.recipes import lengths
 from crossarch.search_spaces.robustness import DESIGNS, DOMAINS, ROBUSTNESS, SETS, robustness
+from crossarch.search_spaces.study import scale_epochs
 from crossarch.search_spaces.sweep import changes_at
-from crossarch.search_spaces.table2 import TABLE2
-from crossarch.search_spaces.table6 import TABLE6
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.methods.keep_rate import keep_rate
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.methods.schedules import keep_rate
 
 VGG11 = ("VGG11",)
 

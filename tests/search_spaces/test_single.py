@@ -2,9 +2,9 @@
 
 import pytest
 
-from crossarch.platform.run.estimate import step_count
-from crossarch.search_spaces.arms import TABLE_1
+from crossarch.platform.scheduling.estimate import step_count
 from crossarch.search_spaces.quickstart import QUICKSTART
+from crossarch.search_spaces.recipes import TABLE_1
 from crossarch.search_spaces.single import single_run
 
 

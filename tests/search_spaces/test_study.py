@@ -5,13 +5,12 @@ import itertools
 
 import pytest
 
-from crossarch.search_spaces.arm import Arm, merged
-from crossarch.search_spaces.arms import BASELINE, FULL, TABLE_1, WITHOUT_DP_KD
 from crossarch.search_spaces.catalog import STUDIES, find
 from crossarch.search_spaces.quickstart import QUICKSTART
+from crossarch.search_spaces.recipes import BASELINE, FULL, TABLE_1, WITHOUT_DP_KD, Arm, merged
 from crossarch.search_spaces.study import Axis
-from crossarch.trainables.config import flatten
-from crossarch.trainables.identity import run_id
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.run import flatten
 
 ARCHITECTURES = Axis(
     name="architecture",

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from crossarch.search_spaces.published import published
-from crossarch.search_spaces.table2 import TABLE2
-from crossarch.trainables.identity import run_id
+from crossarch.search_spaces.paper.published import published
+from crossarch.search_spaces.paper.tables import TABLE2
+from crossarch.trainables.config.identity import run_id
 
 PLANNED = list(TABLE2.expand())
 

@@ -4,9 +4,8 @@ import dataclasses
 
 import pytest
 
-from crossarch.search_spaces.table2 import TABLE2
-from crossarch.search_spaces.teacher import SET, TEACHER
-from crossarch.trainables.identity import config_hash, run_id
+from crossarch.search_spaces.paper.tables import TABLE2, TEACHER, TEACHER_SET
+from crossarch.trainables.config.identity import config_hash, run_id
 
 PLANNED = list(TEACHER.expand())
 
@@ -21,7 +20,7 @@ def test_every_arm_is_a_run_of_its_own():
 
 
 def test_the_first_two_arms_are_those_of_table2():
-    theirs = {run_id(plan.config) for plan in TABLE2.expand() if plan.cell == (SET, "ConvNet")}
+    theirs = {run_id(plan.config) for plan in TABLE2.expand() if plan.cell == (TEACHER_SET, "ConvNet")}
     shared = {plan.arm for plan in PLANNED if run_id(plan.config) in theirs}
     assert shared == {"baseline", "without_dp_kd"}
     assert {row.accuracy for row in TEACHER.published.values()} == {44.3, 44.8}

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from crossarch.trainables.checkpoint import Progress
-from crossarch.trainables.config import RunConfig
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.data.library import Library
-from crossarch.trainables.loop import train
 from crossarch.trainables.models.registry import build
+from crossarch.trainables.training.loop import train
+from crossarch.trainables.training.state import Progress
 
 torch.set_num_threads(1)
 
@@ -40,7 +40,7 @@ def few(digits: Images) -> Images:
 @pytest.fixture
 def few_everywhere(few: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets `execute` find the few images, too."""
-    monkeypatch.setattr("crossarch.trainables.run.load", lambda *arguments: few)
+    monkeypatch.setattr("crossarch.trainables.training.execute.load", lambda *arguments: few)
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from settings import STUDENT, TEACHER
 
-from crossarch.trainables import run
-from crossarch.trainables.batch import main
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import RunResult, result_from_dict
 from crossarch.trainables.data.images import Images
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.result import RunResult, result_from_dict
-from crossarch.trainables.run import Workplace, execute
+from crossarch.trainables.training import execute as run
+from crossarch.trainables.training.batch import main
+from crossarch.trainables.training.execute import Workplace, execute
 
 BARE = """
 import os, runpy, signal, sys
@@ -36,7 +36,7 @@ for name in Absent.names:
         continue
     sys.exit(f"{name} is not absent")
 
-from crossarch.trainables.checkpoint import Checkpoints
+from crossarch.trainables.training.state import Checkpoints
 
 save_if_due = Checkpoints.save_if_due
 
@@ -46,7 +46,7 @@ def save_then_die(self, progress):
         os.kill(os.getpid(), signal.SIGKILL)
 
 Checkpoints.save_if_due = save_then_die
-runpy.run_module("crossarch.trainables.batch", run_name="__main__", alter_sys=True)
+runpy.run_module("crossarch.trainables.training.batch", run_name="__main__", alter_sys=True)
 """
 
 

@@ -9,12 +9,13 @@ import pytest
 import torch
 from settings import PLAIN, STUDENT, TEACHER
 
-from crossarch.trainables import batch, loop, run
-from crossarch.trainables.batch import in_order, main, read_runs
-from crossarch.trainables.config import RunConfig
-from crossarch.trainables.identity import METHOD_VERSION, run_id
-from crossarch.trainables.result import RunResult, result_from_dict
-from crossarch.trainables.run import execute
+from crossarch.trainables.config.identity import METHOD_VERSION, run_id
+from crossarch.trainables.config.result import RunResult, result_from_dict
+from crossarch.trainables.config.run import RunConfig
+from crossarch.trainables.training import batch, loop
+from crossarch.trainables.training import execute as run
+from crossarch.trainables.training.batch import in_order, main, read_runs
+from crossarch.trainables.training.execute import execute
 
 pytestmark = pytest.mark.usefixtures("few_everywhere")
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from settings import PLAIN
 
-from crossarch.trainables import batch
-from crossarch.trainables.batch import main
-from crossarch.trainables.config import RunConfig
+from crossarch.trainables.config.run import RunConfig
+from crossarch.trainables.training import batch
+from crossarch.trainables.training.batch import main
 
 
 @pytest.fixture(autouse=True)

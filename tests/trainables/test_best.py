@@ -9,16 +9,17 @@ import torch
 from settings import EPOCHS, PLAIN, STUDENT, TEACHER
 from torch import Tensor, nn
 
-from crossarch.trainables import loop, run
-from crossarch.trainables.batch import main
-from crossarch.trainables.checkpoint import Checkpoints, Progress, copy_weights, weights_digest
-from crossarch.trainables.config import RunConfig
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import Point
+from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.data.images import Images
-from crossarch.trainables.evaluate import evaluate
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.loop import is_tested, train
-from crossarch.trainables.result import Point
-from crossarch.trainables.run import Workplace, execute, load_teacher
+from crossarch.trainables.training import execute as run
+from crossarch.trainables.training import loop
+from crossarch.trainables.training.batch import main
+from crossarch.trainables.training.evaluate import evaluate
+from crossarch.trainables.training.execute import Workplace, execute, load_teacher
+from crossarch.trainables.training.loop import is_tested, train
+from crossarch.trainables.training.state import Checkpoints, Progress, copy_weights, weights_digest
 
 pytestmark = pytest.mark.usefixtures("few_everywhere")
 

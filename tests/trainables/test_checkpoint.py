@@ -12,7 +12,14 @@ import torch
 from settings import EPOCHS, PLAIN, STUDENT
 from torch import nn
 
-from crossarch.trainables.checkpoint import (
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.config.result import Point
+from crossarch.trainables.config.run import RunConfig
+from crossarch.trainables.data.images import Images
+from crossarch.trainables.methods.optimizer import make_optimizer
+from crossarch.trainables.models.registry import build
+from crossarch.trainables.training.loop import train
+from crossarch.trainables.training.state import (
     Checkpoints,
     Progress,
     capture,
@@ -22,13 +29,6 @@ from crossarch.trainables.checkpoint import (
     save_weights,
     weights_digest,
 )
-from crossarch.trainables.config import RunConfig
-from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.data.images import Images
-from crossarch.trainables.loop import train
-from crossarch.trainables.methods.optimizer import make_optimizer
-from crossarch.trainables.models.registry import build
-from crossarch.trainables.result import Point
 
 TeacherOf = Callable[[RunConfig], nn.Module | None]
 Same = Callable[[Progress, Progress], None]

@@ -5,8 +5,8 @@ import torch
 from ray import tune
 from settings import PLAIN
 
-from crossarch.trainables import trainable
-from crossarch.trainables.result import RunResult
+from crossarch.trainables import tune as trainable
+from crossarch.trainables.config.result import RunResult
 
 SEEDS = [PLAIN.replace({"seed": seed}) for seed in range(3)]
 

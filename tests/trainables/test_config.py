@@ -9,11 +9,10 @@ import typing
 import pytest
 from settings import SETTINGS
 
-from crossarch.search_spaces.arms import BASELINE, FULL, WITHOUT_DP_KD
 from crossarch.search_spaces.quickstart import QUICKSTART
-from crossarch.trainables import config as config_module
-from crossarch.trainables.config import PARTS, RunConfig, flatten, from_dict, set_dotted
-from crossarch.trainables.settings import Settings
+from crossarch.search_spaces.recipes import BASELINE, FULL, WITHOUT_DP_KD
+from crossarch.trainables.config import run as config_module
+from crossarch.trainables.config.run import PARTS, RunConfig, Settings, flatten, from_dict, set_dotted
 
 PARTS_BY_NAME = {part: name for name, part in PARTS.items()}
 PARTS_BY_NAME[RunConfig] = ""

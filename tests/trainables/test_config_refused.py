@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from crossarch.search_spaces.arms import BASELINE, FULL
 from crossarch.search_spaces.quickstart import BASE, QUICKSTART
+from crossarch.search_spaces.recipes import BASELINE, FULL
 
 PAPER = dataclasses.replace(QUICKSTART, base=BASE, budget=1.0)
 """Real digits, and the paper's epochs: W = T = 500, S = 3000, N = 4000."""

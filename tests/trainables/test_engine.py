@@ -10,19 +10,19 @@ from settings import EPOCHS, MIDDLE, PLAIN, SETTINGS, STUDENT, make
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from crossarch.trainables import engine, loop
-from crossarch.trainables.checkpoint import Checkpoints, Progress
-from crossarch.trainables.config import RunConfig
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.config.identity import config_hash
+from crossarch.trainables.config.result import Point
+from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.cpu import native, winograd
 from crossarch.trainables.cpu.block import Block
-from crossarch.trainables.data.catalog import DATASETS
 from crossarch.trainables.data.images import Images
-from crossarch.trainables.engine import train
-from crossarch.trainables.identity import config_hash
 from crossarch.trainables.methods.augmentation import POOL
 from crossarch.trainables.methods.optimizer import make_optimizer
 from crossarch.trainables.models.registry import build
-from crossarch.trainables.result import Point
+from crossarch.trainables.training import engine, loop
+from crossarch.trainables.training.engine import train
+from crossarch.trainables.training.state import Checkpoints, Progress
 
 TeacherOf = Callable[[RunConfig], nn.Module | None]
 Same = Callable[[Progress, Progress], None]

@@ -7,11 +7,11 @@ import torch
 from settings import PLAIN, STUDENT
 from torch import Tensor, nn
 
-from crossarch.trainables import evaluate as module
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.config.datasets import DATASETS
 from crossarch.trainables.data.images import Images
-from crossarch.trainables.evaluate import BATCH, SAMPLE, evaluate
 from crossarch.trainables.models.registry import build
+from crossarch.trainables.training import evaluate as module
+from crossarch.trainables.training.evaluate import BATCH, SAMPLE, evaluate
 
 
 class Logits(nn.Module):

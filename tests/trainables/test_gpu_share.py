@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crossarch.trainables.trainable import claim_device
+from crossarch.trainables.tune import claim_device
 
 
 @pytest.fixture

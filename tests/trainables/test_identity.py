@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from crossarch.search_spaces.arms import BASELINE, FULL
 from crossarch.search_spaces.quickstart import QUICKSTART
-from crossarch.trainables import identity
-from crossarch.trainables.config import PARTS, RunConfig, from_dict
-from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.identity import config_hash, run_id
+from crossarch.search_spaces.recipes import BASELINE, FULL
+from crossarch.trainables.config import identity
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.config.identity import config_hash, run_id
+from crossarch.trainables.config.run import PARTS, RunConfig, from_dict
 
 
 def full(seed=0):
@@ -136,8 +136,8 @@ def test_neither_the_order_of_writing_nor_that_of_declaring_matters(monkeypatch)
 @pytest.mark.parametrize("hash_seed", ["0", "1", "random"])
 def test_every_process_knows_a_run_by_the_same_name(hash_seed):
     code = (
-        "import json, sys; from crossarch.trainables.config import from_dict; "
-        "from crossarch.trainables.identity import run_id; print(run_id(from_dict(json.load(sys.stdin))))"
+        "import json, sys; from crossarch.trainables.config.run import from_dict; "
+        "from crossarch.trainables.config.identity import run_id; print(run_id(from_dict(json.load(sys.stdin))))"
     )
     found = subprocess.run(
         [sys.executable, "-c", code],

@@ -26,16 +26,15 @@ from settings import (
 )
 from torch import Tensor, nn
 
-from crossarch.trainables import loop
-from crossarch.trainables.checkpoint import Checkpoints, Progress, weights_digest
-from crossarch.trainables.config import RunConfig
+from crossarch.trainables.config.result import Point
+from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.data.subsets import class_balanced_subset
-from crossarch.trainables.evaluate import evaluate
-from crossarch.trainables.loop import train, training_set
-from crossarch.trainables.methods.keep_rate import keep_rate
-from crossarch.trainables.methods.learning_rate import learning_rate
-from crossarch.trainables.result import Point
+from crossarch.trainables.methods.schedules import keep_rate, learning_rate
+from crossarch.trainables.training import loop
+from crossarch.trainables.training.evaluate import evaluate
+from crossarch.trainables.training.loop import train, training_set
+from crossarch.trainables.training.state import Checkpoints, Progress, weights_digest
 
 TeacherOf = Callable[[RunConfig], nn.Module | None]
 Same = Callable[[Progress, Progress], None]

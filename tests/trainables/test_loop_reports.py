@@ -9,12 +9,12 @@ import torch
 from settings import EPOCHS, PLAIN, STUDENT
 from torch import Tensor, nn
 
-from crossarch.trainables import loop
-from crossarch.trainables.checkpoint import Progress, weights_digest
-from crossarch.trainables.config import RunConfig
+from crossarch.trainables.config.result import Point
+from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.data.images import Images
-from crossarch.trainables.loop import DivergedError, train, training_set
-from crossarch.trainables.result import Point
+from crossarch.trainables.training import loop
+from crossarch.trainables.training.loop import DivergedError, train, training_set
+from crossarch.trainables.training.state import Progress, weights_digest
 
 TeacherOf = Callable[[RunConfig], nn.Module | None]
 Trained = Callable[[RunConfig], Progress]

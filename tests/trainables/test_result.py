@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from crossarch.search_spaces.arms import FULL
 from crossarch.search_spaces.quickstart import QUICKSTART
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.result import Point, RunResult, result_from_dict
+from crossarch.search_spaces.recipes import FULL
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import Point, RunResult, result_from_dict
 
 CONFIG = QUICKSTART.config(FULL, ("ResNet18",), 2)
 

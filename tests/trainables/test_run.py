@@ -10,16 +10,17 @@ import pytest
 import torch
 from settings import EPOCHS, PLAIN, STUDENT, TEACHER
 
-from crossarch.trainables import loop, run
-from crossarch.trainables.checkpoint import Progress, weights_digest
-from crossarch.trainables.config import RunConfig
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import Point, RunResult, result_from_dict
+from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.environment import KEYS
-from crossarch.trainables.evaluate import evaluate
-from crossarch.trainables.identity import run_id
 from crossarch.trainables.models.registry import parameter_count
-from crossarch.trainables.result import Point, RunResult, result_from_dict
-from crossarch.trainables.run import Workplace, blocked, execute, failure, load_teacher, now
+from crossarch.trainables.training import execute as run
+from crossarch.trainables.training import loop
+from crossarch.trainables.training.evaluate import evaluate
+from crossarch.trainables.training.execute import Workplace, blocked, execute, failure, load_teacher, now
+from crossarch.trainables.training.state import Progress, weights_digest
 
 pytestmark = pytest.mark.usefixtures("few_everywhere")
 

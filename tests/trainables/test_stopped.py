@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from settings import EPOCHS, PLAIN, make
 
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.result import Point
-from crossarch.trainables.run import Workplace, execute
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import Point
+from crossarch.trainables.training.execute import Workplace, execute
 
 pytestmark = pytest.mark.usefixtures("few_everywhere")
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
-from crossarch.trainables.brief import accuracy_after, brief_run
-from crossarch.trainables.config import RunConfig
-from crossarch.trainables.data.catalog import DATASETS, check_choice
+from crossarch.trainables.config.datasets import DATASETS, check_choice
+from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.data.library import Library
 from crossarch.trainables.data.load import targets
 from crossarch.trainables.data.manifest import Manifest
+from crossarch.trainables.training.probe import accuracy_after, brief_run
 
 VALIDATION_IMAGES = 3000
 IMAGES_SEEN = 30_000

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossarch.trainables.data.catalog import DATASETS, check_choice
+from crossarch.trainables.config.datasets import DATASETS, check_choice
+from crossarch.trainables.data.decode import Raw, archive_of, read, to_unit
 from crossarch.trainables.data.download import extract, fetch
 from crossarch.trainables.data.images import Images, Part
-from crossarch.trainables.data.readers import Raw, archive_of, read, to_unit
 from crossarch.trainables.data.subsets import validation_split
 from crossarch.trainables.data.whitening import CHUNK, Whitening, fit, threads
 from crossarch.trainables.files import TEMPORARY_SUFFIX, locked, write_atomically

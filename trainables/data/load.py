@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from crossarch.trainables.config.run import DataConfig
+from crossarch.trainables.data.distilled_sets import Store
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.data.library import PARTS, Library
 from crossarch.trainables.data.manifest import Manifest, check_named
-from crossarch.trainables.data.store import Store
-from crossarch.trainables.parts import DataConfig
 
 
 @functools.lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from crossarch.trainables.parts import DataConfig
+from crossarch.trainables.config.run import DataConfig
 
 FORMAT = "crossarch distilled set 1"
 """Under the key `format` in every header: a later, different manifest has another number."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossarch.trainables.data.catalog import WHITENINGS
+from crossarch.trainables.config.datasets import WHITENINGS
 
 CHUNK = 1000
 """Images a step of fitting and applying, so that memory stays bounded."""

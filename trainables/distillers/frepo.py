@@ -1,20 +1,168 @@
 """FRePo (Zhou, Nezhadarya & Ba 2022, Alg. 1): dataset distillation using neural feature regression with a pool."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Adam
 
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.config.distiller import FRePoConfig
 from crossarch.trainables.data.subsets import class_balanced_subset
-from crossarch.trainables.distillers.config import FRePoConfig
-from crossarch.trainables.distillers.kernel_ridge import kernel_ridge_regression, label_margin, squared_error
 from crossarch.trainables.distillers.lamb import Lamb
-from crossarch.trainables.distillers.network import FeatureNet
-from crossarch.trainables.distillers.pool import Pool
 from crossarch.trainables.methods.optimizer import set_learning_rate
+from crossarch.trainables.models.layers import scaled
+
+
+def kernel_ridge_regression(features: Tensor, labels: Tensor, targets: Tensor, ridge: float = 1e-6) -> Tensor:
+    """Predictions (M, C) for the features `targets` (M, d), from features (n, d) with labels (n, C).
+
+    k(X_t, X_s) (K + lambda I)^-1 Y with K = X_s X_s' and lambda = ridge trace(K) / n (Zhou et al. 2022, Eq. 5 and
+    lib/datadistillation/frepo.py). That is the linear head w which minimises |X_s w - Y|^2 + lambda |w|^2.
+    """
+    kernel = features @ features.T
+    scale = ridge * kernel.trace() / len(kernel)
+    regularised = kernel + scale * torch.eye(len(kernel), dtype=kernel.dtype, device=kernel.device)
+    weights: Tensor = torch.linalg.solve_ex(regularised, labels)[0]  # unchecked, as a check waits for the device
+    return (targets @ features.T) @ weights
+
+
+def squared_error(predictions: Tensor, labels: Tensor) -> Tensor:
+    """Half the squared error of (N, C) against (N, C), summed over classes, mean over N: a scalar."""
+    return 0.5 * (predictions - labels).square().sum(1).mean()
+
+
+def label_margin(labels: Tensor) -> Tensor:
+    """-min(largest - second largest entry, 1 / C) of labels (N, C), mean over N: a scalar.
+
+    It keeps learned labels from losing their class (lib/datadistillation/frepo.py, `lb_margin_th`).
+    """
+    top = labels.topk(2, dim=1).values
+    return -(top[:, 0] - top[:, 1]).clamp(max=1 / labels.shape[1]).mean()
+
+
+FIRST_CHANNELS = 128
+"""Output channels of the first convolution at width 1; each further one has twice as many."""
+
+SMALLEST_SIDE = 4
+"""Pixels to which an image is pooled: three blocks for 32 x 32, four for 64 x 64."""
+
+TRUNCATED_STD = 0.87962566103423978
+"""Standard deviation of a standard normal variable cut off at -2 and 2."""
+
+
+def channels(resolution: int, width: float) -> tuple[int, ...]:
+    """Output channels of each block: 128, 256, 512 at 32 x 32 pixels and width 1."""
+    blocks = max(1, int(math.log2(resolution / SMALLEST_SIDE)))
+    return tuple(scaled(FIRST_CHANNELS * 2**block, width) for block in range(blocks))
+
+
+class FeatureNet(nn.Module):
+    """Blocks of 3x3 convolution, ReLU and 2x2 average pooling, with a BatchNorm before all but the first; linear head.
+
+    Weights start as Flax has them: normal with variance 1 / inputs, cut off at two standard deviations; biases at 0.
+    Running statistics take 0.9 of each new batch (Flax' momentum 0.1). Flax' running variance is over N, PyTorch's
+    over N - 1. Grey images are 32 x 32 here, so that FRePo's wider padding of 28 x 28 ones is not needed.
+    """
+
+    def __init__(self, in_channels: int, classes: int, resolution: int, width: float = 1.0) -> None:
+        super().__init__()
+        outer = channels(resolution, width)
+        layers: list[nn.Module] = []
+        for inner, out in zip((in_channels, *outer), outer, strict=False):
+            if layers:
+                layers.append(nn.BatchNorm2d(inner, momentum=0.9))
+            layers += [nn.Conv2d(inner, out, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2)]
+        self.blocks = nn.Sequential(*layers)
+        self.head = nn.Linear(outer[-1] * (resolution // 2 ** len(outer)) ** 2, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                start_weights(module.weight)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def features(self, images: Tensor) -> Tensor:
+        """Flattened features (N, d) of images (N, C, H, W)."""
+        return self.blocks(images).flatten(1)  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predictions (N, classes) of images (N, C, H, W)."""
+        return self.head(self.features(images))  # type: ignore[no-any-return]
+
+
+def start_weights(weight: Tensor) -> None:
+    """Fills weights (out, in, ...) with LeCun's truncated normal."""
+    std = (1 / weight[0].numel()) ** 0.5 / TRUNCATED_STD
+    nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)
+
+
+class Member:
+    """One network of the pool, in evaluation mode but while it trains, with its optimizer and its counter."""
+
+    def __init__(self, network: nn.Module, learning_rate: float, uses: int = 0) -> None:
+        self.network = network.eval()
+        self.optimizer = Adam(network.parameters(), lr=learning_rate)
+        self.uses = uses
+        """Training steps since it was made, and the head start of a network that the pool began with."""
+
+    def train(self, images: Tensor, labels: Tensor) -> None:
+        """One step of Adam on the squared error of images (N, C, H, W) against labels (N, classes), no augmentation."""
+        self.network.train()
+        loss = squared_error(self.network(images), labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.network.eval()
+        self.uses += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, running statistics, optimizer and counter."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "uses": self.uses,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.uses = state["uses"]
+
+
+class Pool:
+    """`size` networks that `make` makes, drawn at random; their counters start at 0, `stagger`, 2 `stagger` ..."""
+
+    def __init__(
+        self, make: Callable[[], nn.Module], size: int, stagger: int, limit: int, learning_rate: float
+    ) -> None:
+        self._make = make
+        self._limit = limit
+        self._learning_rate = learning_rate
+        self.members = [Member(make(), learning_rate, stagger * place) for place in range(size)]
+
+    def draw(self) -> int:
+        """The place of a network, each as likely as any other."""
+        return int(torch.randint(len(self.members), ()))
+
+    def age(self, place: int, images: Tensor, labels: Tensor) -> None:
+        """After a use: trains the network at `place` one step, or makes it anew if its counter is past the limit."""
+        if self.members[place].uses > self._limit:
+            self.members[place] = Member(self._make(), self._learning_rate)
+        else:
+            self.members[place].train(images, labels)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Of every member."""
+        return [member.state_dict() for member in self.members]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """The inverse of `state_dict`."""
+        for member, state in zip(self.members, states, strict=True):
+            member.load_state_dict(state)
+
 
 FLOOR = 0.1
 """Of the learning rate, at the end of its cosine."""

@@ -5,8 +5,8 @@ from lion_pytorch.foreach import Lion
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from crossarch.trainables.config.run import OptimizerConfig
 from crossarch.trainables.cpu import native
-from crossarch.trainables.parts import OptimizerConfig
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:

@@ -3,15 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from crossarch.trainables.data.catalog import Dataset
-from crossarch.trainables.methods.drop_path import drops
-from crossarch.trainables.methods.virtual_shortcut import add_virtual_shortcuts
+from crossarch.trainables.config.datasets import Dataset
+from crossarch.trainables.config.run import FREPO_CHANNELS, TORCHVISION, KeepRateConfig, ModelConfig
+from crossarch.trainables.methods.drop_path import add_virtual_shortcuts, drops
 from crossarch.trainables.models.convnet import ConvNet
-from crossarch.trainables.models.layers import Style
-from crossarch.trainables.models.norm import make_norm, scaled
+from crossarch.trainables.models.layers import Style, make_norm, scaled
 from crossarch.trainables.models.resnet import FORMS, ResNet
 from crossarch.trainables.models.single_branch import PLANS, SingleBranch
-from crossarch.trainables.parts import FREPO_CHANNELS, TORCHVISION, KeepRateConfig, ModelConfig
 
 COLOURS = 3
 """Channels that torchvision's networks take."""

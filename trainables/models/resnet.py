@@ -3,8 +3,7 @@
 from torch import Tensor, nn
 
 from crossarch.trainables.methods.drop_path import DropPath
-from crossarch.trainables.models.layers import Style, activated, convolution
-from crossarch.trainables.models.norm import scaled
+from crossarch.trainables.models.layers import Style, activated, convolution, scaled
 
 
 def shortcut(inner: int, outer: int, stride: int, kind: str, style: Style) -> nn.Module:

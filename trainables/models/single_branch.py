@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from crossarch.trainables.models.layers import Style, activated
-from crossarch.trainables.models.norm import scaled
+from crossarch.trainables.models.layers import Style, activated, scaled
 
 
 @dataclass(frozen=True, kw_only=True)

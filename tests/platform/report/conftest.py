@@ -6,8 +6,8 @@ import pytest
 from small import SMALL
 
 from crossarch.search_spaces.study import Axis
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.result import RunResult
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import RunResult
 
 ENVIRONMENT = {"device": "cpu", "cpu": "Z80", "cores": "2", "torch": "2.13.0", "python": "3.11.7", "commit": "abc123"}
 

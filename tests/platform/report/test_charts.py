@@ -9,10 +9,10 @@ from crossarch.platform.report.content import make_report
 from crossarch.platform.report.figures import style
 from crossarch.platform.report.page import render_page
 from crossarch.platform.report.tables import build_table
-from crossarch.search_spaces.arms import BASELINE, FULL, WITHOUT_DP_KD
-from crossarch.search_spaces.chart import Chart
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.result import RunResult
+from crossarch.search_spaces.recipes import BASELINE, FULL, WITHOUT_DP_KD
+from crossarch.search_spaces.study import Chart
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import RunResult
 
 
 @pytest.fixture

@@ -8,14 +8,21 @@ import pytest
 import scipy.stats
 from rich.console import Console
 
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.report.comparison import compare, differ
-from crossarch.platform.report.comparison_sheets import cells_sheet, one_side_sheet, render_comparison
+from crossarch.platform.report.comparison import (
+    cells_sheet,
+    common_keys,
+    compare,
+    differ,
+    make_side,
+    one_side_sheet,
+    render_comparison,
+    split_commit,
+)
 from crossarch.platform.report.export import to_csv
-from crossarch.platform.report.sides import common_keys, make_side, split_commit
-from crossarch.trainables import identity
-from crossarch.trainables.identity import METHOD_VERSION, run_id
-from crossarch.trainables.result import RunResult
+from crossarch.platform.store.ledger import Ledger
+from crossarch.trainables.config import identity
+from crossarch.trainables.config.identity import METHOD_VERSION, run_id
+from crossarch.trainables.config.result import RunResult
 
 ARM_AND_NETWORK = ("arm", "architecture")
 
@@ -137,7 +144,7 @@ def test_a_commit_stands_behind_an_at(given, parts):
 def test_results_of_different_method_versions_never_share_a_cell(study, tmp_path, monkeypatch):
     """One commit trained the same runs, first under an older METHOD_VERSION; seed 2 under the older one alone."""
     monkeypatch.setattr(identity, "METHOD_VERSION", METHOD_VERSION - 1)
-    monkeypatch.setattr("crossarch.platform.record.schema.METHOD_VERSION", METHOD_VERSION - 1)
+    monkeypatch.setattr("crossarch.platform.store.schema.METHOD_VERSION", METHOD_VERSION - 1)
     put(tmp_path, study, lambda *_: 10.0, seeds=(0, 2))
     put(tmp_path, study, lambda *_: 20.0, seeds=(1,), commit="0ld0ld0ld")
     monkeypatch.undo()
@@ -152,7 +159,7 @@ def test_results_of_different_method_versions_never_share_a_cell(study, tmp_path
 
 def test_a_commit_of_an_older_method_version_is_compared_as_such(study, tmp_path, monkeypatch):
     monkeypatch.setattr(identity, "METHOD_VERSION", METHOD_VERSION - 1)
-    monkeypatch.setattr("crossarch.platform.record.schema.METHOD_VERSION", METHOD_VERSION - 1)
+    monkeypatch.setattr("crossarch.platform.store.schema.METHOD_VERSION", METHOD_VERSION - 1)
     put(tmp_path, study, lambda *_: 10.0)
     monkeypatch.undo()
     put(tmp_path, study, lambda *_: 80.0, commit="bbbbbbbbbbbb")

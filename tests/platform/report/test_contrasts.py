@@ -8,12 +8,12 @@ import pytest
 from rich.console import Console
 
 from crossarch.platform.report.content import make_report
-from crossarch.platform.report.contrasts import Interval, contrast, contrasts, paired_interval, verdict
 from crossarch.platform.report.markdown import render_markdown
 from crossarch.platform.report.page import render_page
+from crossarch.platform.report.stats import Interval, claim_verdict, contrast, contrasts, paired_interval
 from crossarch.platform.report.tables import build_table
 from crossarch.platform.report.terminal import render_report
-from crossarch.search_spaces.claims import Claim
+from crossarch.search_spaces.study import Claim
 
 DEEP, SHALLOW = ("baseline", ("ResNet18",)), ("baseline", ("ConvNet",))
 LOSES = Claim(sentence="ResNet18 loses", higher=SHALLOW, lower=DEEP)
@@ -52,7 +52,7 @@ def test_fewer_than_two_differences_have_no_interval(differences):
     ],
 )
 def test_a_verdict_needs_the_whole_interval_on_one_side(low, high, words):
-    assert verdict(Interval(mean=(low + high) / 2, low=low, high=high)) == words
+    assert claim_verdict(Interval(mean=(low + high) / 2, low=low, high=high)) == words
 
 
 def test_seeds_are_paired_and_what_one_side_lacks_is_left_out():

@@ -10,7 +10,7 @@ from made_up import HOSTILE, hostile, with_curves
 from crossarch.platform.report import figures, svg
 from crossarch.platform.report.curves import panels
 from crossarch.platform.report.tables import build_table
-from crossarch.search_spaces.published import Published
+from crossarch.search_spaces.study import Published
 
 
 @pytest.fixture

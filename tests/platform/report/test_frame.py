@@ -7,15 +7,15 @@ import sys
 import pytest
 
 import crossarch
-from crossarch.platform.record.invocations import begin
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.schema import SCHEMA
-from crossarch.platform.run.plan import list_members
-from crossarch.platform.run.sampling import growth_of
+from crossarch.platform.scheduling.plan import list_members
+from crossarch.platform.scheduling.sampling import growth_of
+from crossarch.platform.store.invocations import begin
+from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.schema import SCHEMA
 from crossarch.search_spaces.catalog import STUDIES, find
 from crossarch.search_spaces.robustness import robustness
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.result import RunResult
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import RunResult
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from rich.console import Console
 from small import SMALL
 
 from crossarch.platform.report.landscape import by_place, levels, over_first, render_landscapes, write_landscapes
-from crossarch.trainables.analysis.landscape import Landscape
+from crossarch.trainables.analysis.loss_landscape import Landscape
 
 DISTANCES = (-1.0, 0.0, 1.0)
 

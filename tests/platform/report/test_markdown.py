@@ -7,7 +7,7 @@ import pytest
 
 from crossarch.platform.report.markdown import escape, render_markdown
 from crossarch.platform.report.tables import build_table
-from crossarch.search_spaces.arms import BASELINE
+from crossarch.search_spaces.recipes import BASELINE
 
 
 def report(study, results):

@@ -2,11 +2,10 @@
 
 import dataclasses
 
-from crossarch.platform.report.conditions import mixture
-from crossarch.platform.report.tables import build_table
+from crossarch.platform.report.tables import build_table, mixture
 from crossarch.platform.report.wording import footer
-from crossarch.trainables import identity
-from crossarch.trainables.identity import METHOD_VERSION
+from crossarch.trainables.config import identity
+from crossarch.trainables.config.identity import METHOD_VERSION
 
 
 def otherwise(result, **environment):

@@ -8,7 +8,7 @@ import torch
 from crossarch.platform.report.content import make_report
 from crossarch.platform.report.page import files
 from crossarch.platform.report.pictures import mosaic, mosaics, real_data, tile
-from crossarch.platform.run.data import store
+from crossarch.platform.scheduling.data import store
 from crossarch.trainables.data.library import Library
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from crossarch.platform.report.overhead import remarks, render_overhead, timed_runs
 from crossarch.search_spaces.overhead import overhead_study
-from crossarch.trainables.analysis.overhead import compare, read_runs
+from crossarch.trainables.analysis.step_cost import compare, read_runs
 
 ALL = ("resnet18", "alexnet", "vgg11", "resnet50")
 LABELS = ["Baseline", "w/o DP & KD", "w/o DP", "w/o KD", "Full"]

@@ -6,8 +6,8 @@ import pytest
 from browser import CHROMIUM, browser
 from made_up import with_curves
 
-from crossarch.platform.record.ledger import Ledger
 from crossarch.platform.report.publish import write_report
+from crossarch.platform.store.ledger import Ledger
 
 pytestmark = [
     pytest.mark.browser,

@@ -3,10 +3,10 @@
 import pytest
 from made_up import with_curves
 
-from crossarch.platform.record.invocations import begin
-from crossarch.platform.record.ledger import Ledger
-from crossarch.platform.record.mlflow_store import TrackingError, default_tracking_uri
 from crossarch.platform.report.publish import publish, write_report
+from crossarch.platform.store.invocations import begin
+from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.tracking import TrackingError, default_tracking_uri
 
 
 @pytest.fixture

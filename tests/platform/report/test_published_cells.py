@@ -10,7 +10,7 @@ from rich.console import Console
 from crossarch.platform.report.markdown import render_markdown
 from crossarch.platform.report.tables import build_table
 from crossarch.platform.report.terminal import render_report, render_status
-from crossarch.search_spaces.published import Published
+from crossarch.search_spaces.study import Published
 
 
 def printed(accuracy, std=None):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from crossarch.platform.report.robustness.answers import answer, orders, plateau, score
-from crossarch.platform.report.robustness.importance import heat_map, importances, interaction
-from crossarch.platform.report.robustness.surface import Surface
+from crossarch.platform.report.sweep.answers import answer, orders, plateau, score
+from crossarch.platform.report.sweep.importance import heat_map, importances, interaction
+from crossarch.platform.report.sweep.surface import Surface
 from crossarch.search_spaces.robustness import CLAIMS, DOMAINS, robustness
 
 BY_NAME = {domain.name: domain for domain in DOMAINS}

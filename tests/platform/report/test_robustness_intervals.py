@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crossarch.platform.report.robustness.intervals import bootstrap, equivalence, mean, seeds_needed
+from crossarch.platform.report.stats import bootstrap, equivalence, mean, seeds_needed
 
 RNG = np.random.default_rng
 

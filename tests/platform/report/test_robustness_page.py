@@ -8,13 +8,13 @@ from rich.console import Console
 from crossarch.platform.report.content import make_report
 from crossarch.platform.report.markdown import render_markdown
 from crossarch.platform.report.page import files
-from crossarch.platform.report.robustness.sheets import answers
-from crossarch.platform.report.robustness.surface import surfaces
+from crossarch.platform.report.sweep.sheets import answers
+from crossarch.platform.report.sweep.surface import surfaces
 from crossarch.platform.report.tables import build_table
 from crossarch.platform.report.terminal import render_answers
 from crossarch.search_spaces.robustness import robustness
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.result import RunResult
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.result import RunResult
 
 SWEEP = robustness("slices", None, ["alpha", "folds"])
 SEEDS = (0, 1, 2)

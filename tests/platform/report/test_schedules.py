@@ -21,12 +21,10 @@ from crossarch.platform.report.schedules import (
     where,
     write_schedules,
 )
-from crossarch.search_spaces.arms import BASELINE, FULL, TABLE_1, WITHOUT_DP_KD
-from crossarch.search_spaces.profiles import released_code
 from crossarch.search_spaces.quickstart import QUICKSTART
+from crossarch.search_spaces.recipes import BASELINE, FULL, TABLE_1, WITHOUT_DP_KD, released_code
 from crossarch.search_spaces.study import Axis
-from crossarch.trainables.methods.keep_rate import keep_rate
-from crossarch.trainables.methods.learning_rate import learning_rate
+from crossarch.trainables.methods.schedules import keep_rate, learning_rate
 
 MISC = "w/o DP & KD; w/o DP; w/o KD; Full"
 

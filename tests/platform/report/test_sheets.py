@@ -6,7 +6,7 @@ import pytest
 
 from crossarch.platform.report import sheets
 from crossarch.platform.report.tables import build_table
-from crossarch.search_spaces.published import Published
+from crossarch.search_spaces.study import Published
 
 
 @pytest.fixture

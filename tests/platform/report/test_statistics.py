@@ -2,7 +2,7 @@
 
 import pytest
 
-from crossarch.platform.report.statistics import Summary, gap, summarize
+from crossarch.platform.report.stats import Summary, gap, summarize
 
 
 def test_std_is_the_sample_standard_deviation():

@@ -6,8 +6,8 @@ import pytest
 
 from crossarch.platform.report.tables import STATES, build_table
 from crossarch.platform.report.wording import caption
-from crossarch.search_spaces.arms import BASELINE, FULL, WITHOUT_DP_KD
-from crossarch.trainables.identity import run_id
+from crossarch.search_spaces.recipes import BASELINE, FULL, WITHOUT_DP_KD
+from crossarch.trainables.config.identity import run_id
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from crossarch.platform.report.tables import build_table
 from crossarch.platform.report.terminal import SHOWN_FAILURES, render_report, render_status
-from crossarch.platform.report.wording import duration
+from crossarch.platform.text import duration
 
 
 def shown(view, width=80):

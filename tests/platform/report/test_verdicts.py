@@ -9,10 +9,10 @@ from rich.console import Console
 
 from crossarch.platform.report import verdicts
 from crossarch.platform.report.markdown import render_markdown
-from crossarch.platform.report.statistics import Summary, summarize
+from crossarch.platform.report.stats import Summary, summarize
 from crossarch.platform.report.tables import STATES, Cell, build_table
 from crossarch.platform.report.terminal import render_report
-from crossarch.search_spaces.published import Published
+from crossarch.search_spaces.study import Published
 
 T_2, T_4, T_8, T_32 = 4.302653, 2.776445, 2.306004, 2.036933
 """Student's t, 97.5 %, as tables print it."""

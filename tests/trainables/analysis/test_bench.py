@@ -8,10 +8,21 @@ import torch
 from settings import PLAIN, STUDENT
 from torch import nn
 
-from crossarch.trainables.analysis.bench import FIELD, HEADINGS, LOOPS, Bench, main, table
-from crossarch.trainables.analysis.field import field_rotate, field_scale
-from crossarch.trainables.analysis.overhead import FEWEST_REPEATS
-from crossarch.trainables.analysis.roofline import Operators, Rates, measure_rates, roofline_seconds
+from crossarch.trainables.analysis.engine_speed import (
+    FIELD,
+    HEADINGS,
+    LOOPS,
+    Bench,
+    Operators,
+    Rates,
+    field_rotate,
+    field_scale,
+    main,
+    measure_rates,
+    roofline_seconds,
+    table,
+)
+from crossarch.trainables.analysis.step_cost import FEWEST_REPEATS
 from crossarch.trainables.methods.augmentation import apply_rotate, apply_scale
 from crossarch.trainables.methods.drop_path import pop_observed
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import nn
 
-from crossarch.trainables.analysis import hessian
-from crossarch.trainables.analysis.hessian import TrainingLoss, flat, loss_plane, top_eigenpairs
+from crossarch.trainables.analysis import loss_landscape as hessian
+from crossarch.trainables.analysis.loss_landscape import TrainingLoss, flat, loss_plane, top_eigenpairs
 
 IMAGES, CLASSES, COUNT = 12, 3, 6
 

@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812, the field's name for it
 from settings import PLAIN
 
-from crossarch.trainables.analysis.landscape import from_dict, measure
-from crossarch.trainables.checkpoint import load_weights
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.analysis.loss_landscape import from_dict, measure
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.data.load import load
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.loop import training_set
 from crossarch.trainables.models.registry import build
-from crossarch.trainables.run import Workplace, execute
+from crossarch.trainables.training.execute import Workplace, execute
+from crossarch.trainables.training.loop import training_set
+from crossarch.trainables.training.state import load_weights
 
 DISTANCES = (-0.5, 0.0, 0.5)
 

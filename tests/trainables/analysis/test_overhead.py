@@ -11,9 +11,8 @@ import pytest
 import torch
 from settings import PLAIN, STUDENT, TEACHER
 
-from crossarch.trainables import loop
-from crossarch.trainables.analysis import overhead
-from crossarch.trainables.analysis.overhead import (
+from crossarch.trainables.analysis import step_cost as overhead
+from crossarch.trainables.analysis.step_cost import (
     HEADINGS,
     Bench,
     Timed,
@@ -27,11 +26,11 @@ from crossarch.trainables.analysis.overhead import (
     table,
     take_turns,
 )
-from crossarch.trainables.config import RunConfig
+from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.methods.drop_path import drops, pop_observed
-from crossarch.trainables.methods.keep_rate import keep_rate
-from crossarch.trainables.methods.learning_rate import learning_rate
+from crossarch.trainables.methods.schedules import keep_rate, learning_rate
+from crossarch.trainables.training import loop
 
 RUNS = [
     Timed(network="ConvNet", arm="Baseline", config=PLAIN),
@@ -172,7 +171,7 @@ def test_too_few_steps_or_repeats_are_refused(steps: int, repeats: int) -> None:
 def test_a_bare_machine_suffices(exported: Path, tmp_path: Path) -> None:
     absent = ("ray", "mlflow", "pydantic", "pyarrow", "typer", "rich", "matplotlib", "torchvision", "sklearn")
     code = f"import sys, runpy; sys.modules.update(dict.fromkeys({absent!r}))\n"
-    code += "runpy.run_module('crossarch.trainables.analysis.overhead', run_name='__main__', alter_sys=True)"
+    code += "runpy.run_module('crossarch.trainables.analysis.step_cost', run_name='__main__', alter_sys=True)"
     options = ["--device", "cpu", "--steps", "1", "--repeats", "6", "--out", str(tmp_path / "out.json")]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error", "-c", code, str(exported), *options]

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from crossarch.trainables.config.run import OptimizerConfig
 from crossarch.trainables.cpu import native
 from crossarch.trainables.methods import optimizer
-from crossarch.trainables.parts import OptimizerConfig
 
 SHAPES = [(1,), (17,), (70, 13, 3, 3), (3, 5, 1, 1), (2049,)]
 

@@ -44,7 +44,7 @@ sys.path.insert(0, "tests")
 from pathlib import Path
 from settings import make
 from crossarch.trainables.data.library import Library
-from crossarch.trainables.engine import train
+from crossarch.trainables.training.engine import train
 config = make("resnet18", "batch", "baseline").replace({"engine": "fast"})
 print(train(config, Library(Path()).images("digits", "channel")).steps)
 """

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from mini_dataset import FACTS, read_mini
 
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.data.decode import READERS
 from crossarch.trainables.data.library import Library
-from crossarch.trainables.data.readers import READERS
 
 
 @pytest.fixture

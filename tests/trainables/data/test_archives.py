@@ -11,7 +11,7 @@ from distilled_sets import hard, images, nhwc, rewrite_zip, save_pair
 
 from crossarch.trainables.data import archives
 from crossarch.trainables.data.archives import check_zip, load_npy, load_npz
-from crossarch.trainables.data.published_forms import read_published
+from crossarch.trainables.data.published_sets import read_published
 
 
 def npz(path, **arrays):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from distilled_sets import CLASSES, hard, images, soft
 
-from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.data.checks import balance_note, check_set, label_form
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.data.published_sets import balance_note, check_set, label_form
 
 FACTS = dataclasses.replace(DATASETS["cifar10"], classes=CLASSES, resolution=8)
 ONE_HOT = torch.eye(CLASSES)[hard()]

@@ -8,9 +8,9 @@ import pytest
 import torch
 from distilled_sets import hard, images, manifest, nhwc, save_pair, soft
 
-from crossarch.trainables.data.distilled import content_digest, read_set, write_set
+from crossarch.trainables.data.distilled_sets import content_digest, read_set, write_set
 from crossarch.trainables.data.manifest import read_manifest
-from crossarch.trainables.data.published_forms import read_published
+from crossarch.trainables.data.published_sets import read_published
 
 
 @pytest.mark.parametrize("labels", [hard(), soft()], ids=["hard", "soft"])

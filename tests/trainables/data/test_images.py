@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.data.decode import read_digits
 from crossarch.trainables.data.images import Images
-from crossarch.trainables.data.readers import read_digits
 from crossarch.trainables.data.subsets import validation_split
 
 FACTS = DATASETS["digits"]

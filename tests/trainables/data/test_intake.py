@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from crossarch.trainables.data.distilled import content_digest
-from crossarch.trainables.data.intake import Declared, take_in
+from crossarch.trainables.data.distilled_sets import content_digest
+from crossarch.trainables.data.published_sets import Declared, take_in
 
 CLASSES = 10
 

@@ -15,9 +15,9 @@ import torch
 from mini_dataset import FACTS, RAW_FILES, cached, content
 from torch import Tensor
 
-from crossarch.trainables.data.catalog import DATASETS, WHITENINGS, Archive
+from crossarch.trainables.config.datasets import DATASETS, WHITENINGS, Archive
+from crossarch.trainables.data.decode import READERS, to_unit
 from crossarch.trainables.data.library import PARTS, Library, Tenths
-from crossarch.trainables.data.readers import READERS, to_unit
 from crossarch.trainables.data.subsets import validation_split
 from crossarch.trainables.data.whitening import fit
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from mini_dataset import FACTS, cached, content
 
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.data.decode import READERS
 from crossarch.trainables.data.library import Library
-from crossarch.trainables.data.readers import READERS
 
 pytestmark = pytest.mark.usefixtures("mini")
 
@@ -99,9 +99,9 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import mini_dataset as here
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.config.datasets import DATASETS
 from crossarch.trainables.data.library import Library
-from crossarch.trainables.data.readers import READERS
+from crossarch.trainables.data.decode import READERS
 DATASETS["mini"], READERS["mini"] = here.FACTS, here.read_mini
 folder, given = Path(sys.argv[2]), Path(sys.argv[3])
 start, go = os.pipe()

@@ -9,15 +9,15 @@ import torch
 from digits_sets import LABELS, TEMPERATURE, digits_set, stored
 from settings import PLAIN, STUDENT, TEACHER
 
-from crossarch.trainables import loop
-from crossarch.trainables.batch import main
-from crossarch.trainables.data.distilled import content_digest
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.run import DataConfig
+from crossarch.trainables.data.distilled_sets import content_digest
 from crossarch.trainables.data.library import Library
 from crossarch.trainables.data.load import load
 from crossarch.trainables.data.manifest import SUFFIX
-from crossarch.trainables.identity import run_id
-from crossarch.trainables.parts import DataConfig
-from crossarch.trainables.run import Workplace, execute
+from crossarch.trainables.training import loop
+from crossarch.trainables.training.batch import main
+from crossarch.trainables.training.execute import Workplace, execute
 
 
 def data_of(manifest, **changes):

@@ -10,9 +10,8 @@ import sys
 import pytest
 from distilled_sets import hard, images, manifest, soft
 
-from crossarch.trainables.data.distilled import write_set
+from crossarch.trainables.data.distilled_sets import Store, write_set
 from crossarch.trainables.data.manifest import FIELDS, from_metadata, read_manifest, to_metadata
-from crossarch.trainables.data.store import Store
 
 MANIFEST = manifest(images(), soft())
 
@@ -135,7 +134,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_manifests_are_read_without_torch_and_numpy(tmp_path):
     write_set(tmp_path / "small.safetensors", manifest(images(), hard()), images(), hard())
     code = (
-        "import sys; from pathlib import Path; from crossarch.trainables.data.store import Store;"
+        "import sys; from pathlib import Path; from crossarch.trainables.data.distilled_sets import Store;"
         "assert list(Store(Path(sys.argv[1])).manifests()) == ['small'];"
         "print(*{'torch', 'numpy', 'safetensors'} & set(sys.modules))"
     )

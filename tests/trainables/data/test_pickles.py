@@ -13,7 +13,7 @@ from distilled_sets import Code, Handmade, hard, images, rewrite_zip, save_dc, s
 from crossarch.trainables.data import pickles
 from crossarch.trainables.data.archives import load_npy
 from crossarch.trainables.data.pickles import load_torch
-from crossarch.trainables.data.published_forms import read_published
+from crossarch.trainables.data.published_sets import read_published
 
 LEGACY = {"_use_new_zipfile_serialization": False}
 

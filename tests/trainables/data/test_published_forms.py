@@ -7,10 +7,9 @@ import pytest
 import torch
 from distilled_sets import CLASSES, hard, images, nhwc, rewrite_zip, save_dc, save_pair, soft
 
+from crossarch.trainables.config.datasets import DATASETS
 from crossarch.trainables.data.archives import files_digest
-from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.data.checks import balance_note, check_set, label_form
-from crossarch.trainables.data.published_forms import read_published
+from crossarch.trainables.data.published_sets import balance_note, check_set, label_form, read_published
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "distilled" / "cifar10"
 LEGACY = {"_use_new_zipfile_serialization": False}

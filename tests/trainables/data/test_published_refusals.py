@@ -7,7 +7,7 @@ import pytest
 import torch
 from distilled_sets import hard, images, nhwc, save_pair, soft
 
-from crossarch.trainables.data.published_forms import read_published
+from crossarch.trainables.data.published_sets import read_published
 
 
 def refused(path, message, **options):

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from crossarch.trainables.data import readers
-from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.data.readers import Raw, raw_sha256, read, to_unit
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.data import decode as readers
+from crossarch.trainables.data.decode import Raw, raw_sha256, read, to_unit
 
 CIFAR10 = Path(__file__).resolve().parents[4] / "shared" / "data"
 WNIDS = ("n03", "n01", "n02")

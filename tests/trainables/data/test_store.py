@@ -7,7 +7,7 @@ import pytest
 import torch
 from distilled_sets import hard, images, manifest, soft
 
-from crossarch.trainables.data.store import Store
+from crossarch.trainables.data.distilled_sets import Store
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 from distilled_sets import hard, images, manifest
 
-from crossarch.trainables.data.store import Store
+from crossarch.trainables.data.distilled_sets import Store
 
 # Writes half of a set's file, says so, and stalls: `moment` is before or after the file is complete.
 WRITER = """
@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from distilled_sets import hard, images, manifest
 from crossarch.trainables.data import distilled
-from crossarch.trainables.data.store import Store
+from crossarch.trainables.data.distilled_sets import Store
 
 write, moment, act = distilled.save_file, sys.argv[3], sys.argv[4]
 

@@ -5,7 +5,7 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from crossarch.trainables.data.catalog import WHITENINGS
+from crossarch.trainables.config.datasets import WHITENINGS
 from crossarch.trainables.data.whitening import (
     CHUNK,
     FITS,

@@ -6,7 +6,7 @@ import pytest
 from distilling import TINY
 
 from crossarch.search_spaces.distillations import distillation
-from crossarch.trainables.distillers.config import (
+from crossarch.trainables.config.distiller import (
     CONFIGS,
     METHOD_VERSIONS,
     FRePoConfig,
@@ -14,7 +14,7 @@ from crossarch.trainables.distillers.config import (
     distill_id,
     from_dict,
 )
-from crossarch.trainables.distillers.contract import MAKERS
+from crossarch.trainables.distillers.loop import MAKERS
 
 
 def test_the_authors_settings_are_the_defaults():

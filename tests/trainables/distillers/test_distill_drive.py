@@ -6,11 +6,16 @@ import pytest
 import torch
 from distilling import TINY, Parts, differing
 
-from crossarch.trainables.checkpoint import Checkpoints
-from crossarch.trainables.distillers import drive
-from crossarch.trainables.distillers.contract import label_entropy
-from crossarch.trainables.distillers.drive import DistillationDivergedError, distill, is_evaluated, is_reported
+from crossarch.trainables.distillers import loop as drive
 from crossarch.trainables.distillers.frepo import FRePo
+from crossarch.trainables.distillers.loop import (
+    DistillationDivergedError,
+    distill,
+    is_evaluated,
+    is_reported,
+    label_entropy,
+)
+from crossarch.trainables.training.state import Checkpoints
 
 Stop = type("Stop", (BaseException,), {})
 

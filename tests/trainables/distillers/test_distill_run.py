@@ -6,14 +6,14 @@ import pytest
 import torch
 from distilling import TINY
 
-from crossarch.trainables.data.checks import label_form
+from crossarch.trainables.config.distiller import distill_digest, distill_id
+from crossarch.trainables.config.run import DataConfig
+from crossarch.trainables.data.distilled_sets import Store
 from crossarch.trainables.data.load import load
-from crossarch.trainables.data.store import Store
-from crossarch.trainables.distillers import drive
-from crossarch.trainables.distillers.config import distill_digest, distill_id
-from crossarch.trainables.distillers.run import SNAPSHOT, execute, workshop
-from crossarch.trainables.parts import DataConfig
-from crossarch.trainables.run import Workplace
+from crossarch.trainables.data.published_sets import label_form
+from crossarch.trainables.distillers import loop as drive
+from crossarch.trainables.distillers.execute import SNAPSHOT, execute, workshop
+from crossarch.trainables.training.execute import Workplace
 
 Stop = type("Stop", (BaseException,), {})
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from distilling import TINY, Parts
 
+from crossarch.trainables.config.distiller import FRePoConfig, mirrors
 from crossarch.trainables.data.subsets import class_balanced_subset
-from crossarch.trainables.distillers.config import FRePoConfig, mirrors
-from crossarch.trainables.distillers.drive import recipe, validation_accuracy
 from crossarch.trainables.distillers.frepo import FRePo, cosine_to_floor, starting_labels, with_mirror_images
+from crossarch.trainables.distillers.loop import recipe, validation_accuracy
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from crossarch.trainables.distillers.network import FeatureNet, channels
+from crossarch.trainables.distillers.frepo import FeatureNet, channels
 
 
 def parameters(network):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from crossarch.trainables.distillers.pool import Pool
+from crossarch.trainables.distillers.frepo import Pool
 
 IMAGES, LABELS = torch.randn(4, 3), torch.randn(4, 2)
 

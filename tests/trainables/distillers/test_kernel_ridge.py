@@ -3,9 +3,13 @@
 import pytest
 import torch
 
-from crossarch.trainables.distillers.frepo import objective
-from crossarch.trainables.distillers.kernel_ridge import kernel_ridge_regression, label_margin, squared_error
-from crossarch.trainables.distillers.network import FeatureNet
+from crossarch.trainables.distillers.frepo import (
+    FeatureNet,
+    kernel_ridge_regression,
+    label_margin,
+    objective,
+    squared_error,
+)
 
 RIDGE = 0.05
 

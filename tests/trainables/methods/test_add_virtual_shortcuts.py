@@ -6,9 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from crossarch.trainables.methods.drop_path import drops, set_keep_rate
-from crossarch.trainables.methods.virtual_shortcut import VirtualShortcut, add_virtual_shortcuts, shortcut_between
-from crossarch.trainables.models.norm import instance_norm
+from crossarch.trainables.methods.drop_path import (
+    VirtualShortcut,
+    add_virtual_shortcuts,
+    drops,
+    set_keep_rate,
+    shortcut_between,
+)
+from crossarch.trainables.models.layers import instance_norm
 
 IMAGES = (2, 3, 16, 16)
 

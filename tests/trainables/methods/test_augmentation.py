@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from crossarch.trainables.config.run import AUGMENTATIONS
 from crossarch.trainables.methods import augmentation
 from crossarch.trainables.methods.augmentation import POOL, uniform
-from crossarch.trainables.parts import AUGMENTATIONS
 
 each_shape = pytest.mark.parametrize(("channels", "side"), [(1, 32), (3, 32), (3, 64)])
 each_operation = pytest.mark.parametrize("name", AUGMENTATIONS)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from crossarch.trainables.config.run import AUGMENTATIONS
 from crossarch.trainables.methods.augmentation import POOL, augment
-from crossarch.trainables.parts import AUGMENTATIONS
 
 
 @pytest.fixture

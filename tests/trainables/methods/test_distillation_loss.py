@@ -8,8 +8,8 @@ import torch.nn.functional as F  # noqa: N812, the field's name for it
 from settings import PLAIN, STUDENT
 from torch import nn
 
-from crossarch.trainables.loop import objective
-from crossarch.trainables.methods.distillation_loss import distillation_loss
+from crossarch.trainables.methods.knowledge_distillation import distillation_loss
+from crossarch.trainables.training.loop import objective
 
 
 def logits(seed: int, samples: int = 6, classes: int = 5) -> torch.Tensor:

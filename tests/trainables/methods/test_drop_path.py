@@ -8,9 +8,9 @@ import torch
 from settings import DEEP, PATHS, PLAIN, SETTINGS, STUDENT, make
 from torch import Tensor, nn
 
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.config.datasets import DATASETS
 from crossarch.trainables.methods.drop_path import DropPath, drop_path, drops, pop_observed, set_keep_rate
-from crossarch.trainables.methods.keep_rate import keep_rate
+from crossarch.trainables.methods.schedules import keep_rate
 from crossarch.trainables.models.registry import build
 
 SIGMAS = 4.5

@@ -2,8 +2,8 @@
 
 import pytest
 
-from crossarch.trainables.methods.keep_rate import keep_rate
-from crossarch.trainables.parts import KeepRateConfig, PhasesConfig
+from crossarch.trainables.config.run import KeepRateConfig, PhasesConfig
+from crossarch.trainables.methods.schedules import keep_rate
 
 PAPER = PhasesConfig(warmup=500, period=500, stabilization=3000)
 RATES = KeepRateConfig(minimum=0.5, final=0.8, decay=0.1)

@@ -3,9 +3,8 @@
 import pytest
 from settings import make
 
-from crossarch.trainables.config import RunConfig
-from crossarch.trainables.methods.keep_rate import keep_rate
-from crossarch.trainables.methods.learning_rate import cosine, learning_rate
+from crossarch.trainables.config.run import RunConfig
+from crossarch.trainables.methods.schedules import cosine, keep_rate, learning_rate
 
 MAXIMUM = 5e-5
 

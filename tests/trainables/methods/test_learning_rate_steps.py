@@ -6,10 +6,10 @@ from fractions import Fraction
 import pytest
 from settings import make
 
-from crossarch.trainables import loop
-from crossarch.trainables.config import RunConfig
+from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.data.images import Images
-from crossarch.trainables.methods.learning_rate import cosine, learning_rate
+from crossarch.trainables.methods.schedules import cosine, learning_rate
+from crossarch.trainables.training import loop
 
 PAPER = make("resnet18", "batch", "full").replace(
     {

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from crossarch.trainables.config.run import OptimizerConfig
 from crossarch.trainables.methods.optimizer import make_optimizer, set_learning_rate
-from crossarch.trainables.parts import OptimizerConfig
 
 LION = OptimizerConfig(name="lion", beta1=0.95, beta2=0.98, weight_decay=0.2)
 SGD = OptimizerConfig(name="sgd", beta1=0.9, weight_decay=0.2)

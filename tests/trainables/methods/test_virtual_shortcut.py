@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from crossarch.trainables.methods.drop_path import pop_observed, set_keep_rate
-from crossarch.trainables.methods.virtual_shortcut import VirtualShortcut, switch
+from crossarch.trainables.methods.drop_path import VirtualShortcut, pop_observed, set_keep_rate, switch
 
 SIGMAS = 4.5
 """As in test_drop_path.py."""

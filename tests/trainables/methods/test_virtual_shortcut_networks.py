@@ -5,14 +5,13 @@ import torch
 from settings import images_of, make, model_of
 from torch import Tensor, nn
 
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.config.run import KeepRateConfig
 from crossarch.trainables.data.images import Images
-from crossarch.trainables.evaluate import evaluate
-from crossarch.trainables.loop import train
-from crossarch.trainables.methods.drop_path import set_keep_rate
-from crossarch.trainables.methods.virtual_shortcut import VirtualShortcut
+from crossarch.trainables.methods.drop_path import VirtualShortcut, set_keep_rate
 from crossarch.trainables.models.registry import build
-from crossarch.trainables.parts import KeepRateConfig
+from crossarch.trainables.training.evaluate import evaluate
+from crossarch.trainables.training.loop import train
 
 each_network = pytest.mark.parametrize("network", ["alexnet", "vgg11"])
 each_norm = pytest.mark.parametrize("norm", ["batch", "instance", "group"])

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from crossarch.trainables.data.catalog import DATASETS, Dataset
+from crossarch.trainables.config.datasets import DATASETS, Dataset
+from crossarch.trainables.config.run import ModelConfig
 from crossarch.trainables.models.convnet import ConvNet
 from crossarch.trainables.models.registry import build, parameter_count
-from crossarch.trainables.parts import ModelConfig
 
 CIFAR10 = dataclasses.replace(DATASETS["digits"], channels=3, classes=10, resolution=32)
 TINY = dataclasses.replace(CIFAR10, classes=200, resolution=64)

@@ -8,13 +8,12 @@ import torch
 from settings import images_of, make
 from torch import nn
 
-from crossarch.trainables.data.catalog import DATASETS
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.config.run import AUXILIARY, TORCHVISION, KeepRateConfig, ModelConfig
 from crossarch.trainables.data.images import Images
-from crossarch.trainables.loop import train
-from crossarch.trainables.methods.drop_path import set_keep_rate
-from crossarch.trainables.methods.virtual_shortcut import VirtualShortcut
+from crossarch.trainables.methods.drop_path import VirtualShortcut, set_keep_rate
 from crossarch.trainables.models.registry import build, build_on_meta, parameter_count, torchvision_network
-from crossarch.trainables.parts import AUXILIARY, TORCHVISION, KeepRateConfig, ModelConfig
+from crossarch.trainables.training.loop import train
 
 MOBILE = ModelConfig(architecture="torchvision:mobilenet_v3_small")
 BLOCKS = ("network.features.4", "network.features.5")

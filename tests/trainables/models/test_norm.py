@@ -8,8 +8,8 @@ import torch
 from settings import model_of
 from torch import nn
 
-from crossarch.trainables.models.norm import group_norm, make_norm, scaled
-from crossarch.trainables.parts import ModelConfig
+from crossarch.trainables.config.run import ModelConfig
+from crossarch.trainables.models.layers import group_norm, make_norm, scaled
 
 ANY = ModelConfig(architecture="convnet")
 

@@ -7,12 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from crossarch.trainables.data.catalog import DATASETS
-from crossarch.trainables.models.layers import Style
-from crossarch.trainables.models.norm import make_norm
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.config.run import KeepRateConfig, ModelConfig
+from crossarch.trainables.models.layers import Style, make_norm
 from crossarch.trainables.models.registry import build, build_on_meta, parameter_count
 from crossarch.trainables.models.resnet import shortcut
-from crossarch.trainables.parts import KeepRateConfig, ModelConfig
 
 CIFAR10 = dataclasses.replace(DATASETS["digits"], channels=3, classes=10, resolution=32)
 

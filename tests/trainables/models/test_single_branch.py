@@ -5,10 +5,10 @@ import torch
 from settings import images_of, model_of
 from torch import Tensor, nn
 
-from crossarch.trainables.methods.virtual_shortcut import VirtualShortcut
+from crossarch.trainables.config.run import KeepRateConfig
+from crossarch.trainables.methods.drop_path import VirtualShortcut
 from crossarch.trainables.models.registry import build, build_on_meta, parameter_count
 from crossarch.trainables.models.single_branch import SingleBranch
-from crossarch.trainables.parts import KeepRateConfig
 
 ALEXNET_FEATURES = (
     (3 * 128 + 128 * 192) * 5 * 5  # convolutions without bias

@@ -1,0 +1,39 @@
+"""Removes from a storage folder what no run will need again."""
+
+from pathlib import Path
+
+from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.storage import WEIGHTS, copy_of
+from crossarch.trainables.files import TEMPORARY_SUFFIX
+from crossarch.trainables.working_copy import WorkingCopy
+
+
+def clean_storage(root: Path, *, weights: bool) -> int:
+    """Removes checkpoints of runs with results, leftovers of killed drivers and, if asked, weights; the bytes freed.
+
+    To be called while nothing trains there.
+    """
+    ledger = Ledger(root)
+    done = {identity for identity, result in ledger.read().items() if result.is_result}
+    copy = copy_of(root)
+    held = {name.split("/")[1] for name in copy.names("checkpoints/")}
+    held |= {folder.name for folder in (root / "checkpoints").glob("*")}
+    unneeded = [f"checkpoints/{name}/" for name in sorted(held & done)]
+    if weights:
+        unneeded.append(WEIGHTS)
+    freed = sum(_size(copy, name) for name in unneeded) + _size(WorkingCopy(root), "ray/")
+    for name in unneeded:
+        copy.drop(name)
+    copy.forget("ray/")
+    for pattern in ("checkpoints/*", "weights"):
+        for path in root.glob(f"{pattern}/.*{TEMPORARY_SUFFIX}"):
+            freed += path.stat().st_size
+            path.unlink()
+    ledger.clean_temporaries()
+    return freed
+
+
+def _size(copy: WorkingCopy, name: str) -> int:
+    if copy.origin is not None:
+        return sum(stamp.size for stamp in copy.origin.stamps(name).values())
+    return sum(path.stat().st_size for path in (copy.root / name).rglob("*") if path.is_file())

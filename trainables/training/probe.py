@@ -1,0 +1,36 @@
+"""A ConvNet trained briefly on a distilled set, and tested on validation images: how good the set is."""
+
+import torch
+
+from crossarch.trainables.config.datasets import DATASETS
+from crossarch.trainables.config.run import RunConfig, from_dict
+from crossarch.trainables.data.images import Images, Part
+from crossarch.trainables.training.evaluate import evaluate
+from crossarch.trainables.training.loop import train
+
+
+def brief_run(
+    dataset: str, images_per_class: int, name: str, *, images_seen: int, most_epochs: int, batch_size: int
+) -> RunConfig:
+    """A short training of the paper's ConvNet on the set of that name: AdamW, cosine, 1-fold augmentation.
+
+    `images_seen` are distilled images of the whole training, repeated ones counted.
+    """
+    images = DATASETS[dataset].classes * images_per_class
+    return from_dict(
+        {
+            "data": {"dataset": dataset, "images_per_class": images_per_class, "distilled": name},
+            "model": {"architecture": "convnet"},
+            "learning_rate": {"schedule": "cosine", "maximum": 1e-3},
+            "optimizer": {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 5e-4},
+            "augmentation": {"folds": 1},
+            "epochs": max(1, min(most_epochs, images_seen // images)),
+            "batch_size": min(batch_size, images),
+        }
+    )
+
+
+def accuracy_after(run: RunConfig, images: Part, validation: Part, device: torch.device | str = "cpu") -> float:
+    """Accuracy in % on the images `validation` of the run's network, trained on `images`; no test data are there."""
+    progress = train(run, Images.of(images, validation, (validation[0][:0], validation[1][:0])), device=device)
+    return evaluate(progress.model, *validation)[0]

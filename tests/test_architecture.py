@@ -178,7 +178,7 @@ def test_an_import_through_a_door_is_allowed(house):
         ("from platform import scheduling", "platform.scheduling"),
         ("import platform.scheduling.runner", "platform.scheduling.runner"),
         ("from . import runner", "."),
-        ("from ..store import ledger", "..record"),
+        ("from ..store import ledger", "..store"),
     ],
 )
 def test_a_bare_import_is_found(house, text, name):

@@ -119,10 +119,10 @@ def confirmed(verdict: "Verdict") -> str:
 def list_sets(storage: Storage = DEFAULT_STORAGE) -> None:
     """List the distilled sets, and what is damaged."""
     from crossarch.platform.report.terminal import render_sets
-    from crossarch.platform.scheduling.data import store
+    from crossarch.platform.scheduling.data import manifests
 
-    sets = store(storage)
-    console().print(render_sets(sets.manifests(), sets.damaged(contents=False)))
+    sets = manifests(storage)
+    console().print(render_sets(sets.manifests(), sets.damaged()))
 
 
 @data_app.command("show")

@@ -41,7 +41,7 @@ def export_runs(
     storage: Storage = DEFAULT_STORAGE,
     only: Only = None,
 ) -> None:
-    """Write the runs that the study lacks. `python -m crossarch.trainables.training.batch` trains them without Ray."""
+    """Write the runs that the study lacks to a file. `crossarch.trainables.training.batch` trains them without Ray."""
     from crossarch.platform.scheduling.plan import plan_study
     from crossarch.platform.store.exchange import check_file, export_configs
     from crossarch.search_spaces.distillations import command
@@ -61,7 +61,7 @@ def import_runs(
     folder: Annotated[Path, typer.Argument(help="What `--out` of crossarch.trainables.training.batch was.")],
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Admit results that `python -m crossarch.trainables.training.batch` trained elsewhere to the ledger."""
+    """Admit results that were trained elsewhere to the ledger. `crossarch.trainables.training.batch` made them."""
     from crossarch.platform.store.exchange import import_results
 
     with refusing():

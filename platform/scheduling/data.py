@@ -13,15 +13,22 @@ from crossarch.search_spaces.study import Planned, Study
 from crossarch.trainables.config.datasets import DATASETS
 from crossarch.trainables.config.distiller import DistillConfig, distill_id
 from crossarch.trainables.config.run import RunConfig
-from crossarch.trainables.data.distilled_sets import Store
-from crossarch.trainables.data.manifest import Manifest, check_named
+from crossarch.trainables.data.manifest import Manifest, Manifests, check_named
 
 if TYPE_CHECKING:
+    from crossarch.trainables.data.distilled_sets import Store
     from crossarch.trainables.data.library import Library
 
 
-def store(root: Path) -> Store:
+def manifests(root: Path) -> Manifests:
+    """The manifests of the distilled sets below the storage folder."""
+    return Manifests(root / "data" / "distilled")
+
+
+def store(root: Path) -> "Store":
     """The distilled sets below the storage folder."""
+    from crossarch.trainables.data.distilled_sets import Store  # imports torch
+
     return Store(root / "data" / "distilled")
 
 
@@ -38,11 +45,11 @@ def bound(study: Study, root: Path) -> Study:
     Raises ValueError where a run's data set or images per class are not those of the set it names, or that set was
     made otherwise than the study makes it.
     """
-    manifests = store(root).manifests()
-    found = dataclasses.replace(study, bindings={name: contents(each) for name, each in manifests.items()})
+    known = manifests(root).manifests()
+    found = dataclasses.replace(study, bindings={name: contents(each) for name, each in known.items()})
     for plan in found.expand(found.seeds[:1]):
-        if plan.config.data.distilled in manifests:
-            manifest = manifests[plan.config.data.distilled]
+        if plan.config.data.distilled in known:
+            manifest = known[plan.config.data.distilled]
             if plan.distillation and not is_made_by(plan.distillation, manifest):
                 raise ValueError(
                     f"data.distilled = {manifest.name!r}: the set of that name below {place_of(root)!r} was made "
@@ -70,7 +77,7 @@ def available(planned: Iterable[Planned], root: Path) -> tuple[Planned, ...]:
     found = tuple(plan for plan in planned if plan.is_available)
     if planned and not found:
         names = dict.fromkeys(str(plan.config.data.distilled) for plan in planned)
-        problems = store(root).damaged(contents=False)
+        problems = manifests(root).damaged()
         if first := next(filter(problems.get, names), None):
             raise BadInputError(f"data.distilled = {first}: {problems[first]}")
         raise BadInputError(

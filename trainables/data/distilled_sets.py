@@ -5,9 +5,8 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,18 +17,13 @@ from torch import Tensor
 from crossarch.trainables.data.manifest import (
     SUFFIX,
     Manifest,
-    check_name,
+    Manifests,
     check_shapes,
-    misplaced,
+    named,
     read_header,
-    read_manifest,
-    set_files,
     to_metadata,
 )
 from crossarch.trainables.files import TEMPORARY_SUFFIX, write_atomically
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def content_digest(images: Tensor, labels: Tensor) -> str:
@@ -91,13 +85,10 @@ TRAINED_ON = ("dataset", "distiller", "images_per_class", "whitening", "label_fo
 """What two manifests of one set must agree on: beside the contents, all that changes what a run makes of it."""
 
 
-class Store:
+class Store(Manifests):
     """Distilled sets by name. Adding, updating and removing wait for each other, across processes, too."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def add(self, manifest: Manifest, images: "Tensor", labels: "Tensor") -> Path:
+    def add(self, manifest: Manifest, images: Tensor, labels: Tensor) -> Path:
         """Stores a set under its manifest's name, and returns its file; a set that is there already is left alone.
 
         Raises ValueError where another set has that name, what has it is damaged or a link, or the manifest is not of
@@ -119,41 +110,26 @@ class Store:
                 )
         return path
 
-    def names(self) -> list[str]:
-        """The names that are taken, sorted; damaged sets have theirs, too."""
-        return sorted(path.name.removesuffix(SUFFIX) for path in set_files(self.folder) if not misplaced(path))
-
-    def manifests(self) -> dict[str, Manifest]:
-        """The manifests of all sets by name, less those that `damaged` tells of by their headers."""
-        found = {}
-        for name in self.names():
-            with suppress(ValueError, FileNotFoundError):
-                found[name] = self._manifest(name)
-        return found
-
     def damaged(self, *, contents: bool = True) -> dict[str, str]:
         """What is wrong with each file that is not as it was written: by name, or file name, a sentence.
 
         Every set is read whole; without `contents` only the headers are.
         """
-        found = {path.name: problem for path in set_files(self.folder) if (problem := misplaced(path))}
-        for name in self.names():
+        found = super().damaged()
+        for name in self.names() if contents else ():
             try:
-                if contents:
-                    self.read(name)
-                else:
-                    self._manifest(name)
+                self.read(name)
             except ValueError as error:
                 found[name] = str(error)
         return found
 
-    def read(self, name: str) -> "tuple[Manifest, Tensor, Tensor]":
+    def read(self, name: str) -> tuple[Manifest, Tensor, Tensor]:
         """Manifest, images and labels as `read_set` has them.
 
         Raises FileNotFoundError where there is no such set, ValueError where it is damaged.
         """
         manifest, images, labels = read_set(self._existing(name))
-        return _named(name, manifest), images, labels
+        return named(name, manifest), images, labels
 
     def remove(self, name: str) -> None:
         """Removes a set, be it damaged, or a link, what it leads to being left alone.
@@ -179,24 +155,6 @@ class Store:
                     raise ValueError(f"{field.name} of {manifest.name} is {old}, and cannot become {new}")
             write_set(self.file(manifest.name), manifest, images, labels)
 
-    def file(self, name: str) -> Path:
-        """Where the set of that name is, or would be. Raises ValueError for a name that none may have."""
-        return self.folder / f"{check_name(name)}{SUFFIX}"
-
-    def _existing(self, name: str) -> Path:
-        path = self.file(name)
-        if not os.path.lexists(path):
-            raise FileNotFoundError(self._missing(name))
-        if problem := misplaced(path):
-            raise ValueError(problem)
-        return path
-
-    def _manifest(self, name: str) -> Manifest:
-        return _named(name, read_manifest(self._existing(name)))
-
-    def _missing(self, name: str) -> str:
-        return f"name = {name!r} is no set of the store, which has {', '.join(self.names()) or 'none'}"
-
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Held by one process at a time, and let go when it dies; what dead ones left half written is removed."""
@@ -209,10 +167,3 @@ class Store:
             yield
         finally:
             os.close(handle)
-
-
-def _named(name: str, manifest: Manifest) -> Manifest:
-    """The manifest. Raises ValueError where it is another set's than the file's name says."""
-    if manifest.name != name:
-        raise ValueError(f"{name}{SUFFIX} holds the set {manifest.name!r}: the file was renamed")
-    return manifest

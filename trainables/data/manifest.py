@@ -3,9 +3,11 @@
 import dataclasses
 import json
 import math
+import os
 import re
 import stat
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -253,3 +255,57 @@ def _check_json(key: str, text: str) -> None:
         is_object = False
     if not is_object:
         raise ValueError(f"{key} = {text[:80]!r} is not a JSON object")
+
+
+class Manifests:
+    """The manifests of a folder of distilled sets, one file a set: what can be listed without torch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def names(self) -> list[str]:
+        """The names that are taken, sorted; damaged sets have theirs, too."""
+        return sorted(path.name.removesuffix(SUFFIX) for path in set_files(self.folder) if not misplaced(path))
+
+    def manifests(self) -> dict[str, Manifest]:
+        """The manifests of all sets by name, less those that `damaged` tells of by their headers."""
+        found = {}
+        for name in self.names():
+            with suppress(ValueError, FileNotFoundError):
+                found[name] = self._manifest(name)
+        return found
+
+    def damaged(self) -> dict[str, str]:
+        """What is wrong with files whose header cannot be read: by name, or file name, a sentence."""
+        found = {path.name: problem for path in set_files(self.folder) if (problem := misplaced(path))}
+        for name in self.names():
+            try:
+                self._manifest(name)
+            except ValueError as error:
+                found[name] = str(error)
+        return found
+
+    def file(self, name: str) -> Path:
+        """Where the set of that name is, or would be. Raises ValueError for a name that none may have."""
+        return self.folder / f"{check_name(name)}{SUFFIX}"
+
+    def _existing(self, name: str) -> Path:
+        path = self.file(name)
+        if not os.path.lexists(path):
+            raise FileNotFoundError(self._missing(name))
+        if problem := misplaced(path):
+            raise ValueError(problem)
+        return path
+
+    def _manifest(self, name: str) -> Manifest:
+        return named(name, read_manifest(self._existing(name)))
+
+    def _missing(self, name: str) -> str:
+        return f"name = {name!r} is no set of the store, which has {', '.join(self.names()) or 'none'}"
+
+
+def named(name: str, manifest: Manifest) -> Manifest:
+    """The manifest. Raises ValueError where it is another set's than the file's name says."""
+    if manifest.name != name:
+        raise ValueError(f"{name}{SUFFIX} holds the set {manifest.name!r}: the file was renamed")
+    return manifest

@@ -134,8 +134,8 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_manifests_are_read_without_torch_and_numpy(tmp_path):
     write_set(tmp_path / "small.safetensors", manifest(images(), hard()), images(), hard())
     code = (
-        "import sys; from pathlib import Path; from crossarch.trainables.data.distilled_sets import Store;"
-        "assert list(Store(Path(sys.argv[1])).manifests()) == ['small'];"
+        "import sys; from pathlib import Path; from crossarch.trainables.data.manifest import Manifests;"
+        "assert list(Manifests(Path(sys.argv[1])).manifests()) == ['small'];"
         "print(*{'torch', 'numpy', 'safetensors'} & set(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True, timeout=60)

@@ -16,10 +16,10 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from distilled_sets import hard, images, manifest
-from crossarch.trainables.data import distilled
+from crossarch.trainables.data import distilled_sets as distilled_sets_module
 from crossarch.trainables.data.distilled_sets import Store
 
-write, moment, act = distilled.save_file, sys.argv[3], sys.argv[4]
+write, moment, act = distilled_sets_module.save_file, sys.argv[3], sys.argv[4]
 
 def stall(tensors, path, metadata):
     write(tensors, path, metadata)
@@ -29,7 +29,7 @@ def stall(tensors, path, metadata):
     print("writing", flush=True)
     time.sleep(600)
 
-distilled.save_file = stall
+distilled_sets_module.save_file = stall
 store = Store(Path(sys.argv[2]))
 if act == "add":
     store.add(manifest(images(1), hard(), name="new"), images(1), hard())

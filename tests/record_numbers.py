@@ -22,13 +22,13 @@ import torch
 from distilling import TINY
 from settings import NORMS, PLAIN, SETTINGS, make
 
-from crossarch.trainables.checkpoint import weights_digest
-from crossarch.trainables.config import RunConfig
+from crossarch.trainables.config.result import Point
+from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.cpu.native import find_compiler
 from crossarch.trainables.data.library import Library
-from crossarch.trainables.distillers.drive import distill
-from crossarch.trainables.result import Point
-from crossarch.trainables.run import Workplace, execute
+from crossarch.trainables.distillers.loop import distill
+from crossarch.trainables.training.execute import Workplace, execute
+from crossarch.trainables.training.state import weights_digest
 
 torch.set_num_threads(1)
 

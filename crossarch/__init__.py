@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crossarch.platform.report.frame import load_results
+    from crossarch.platform.commands.frame import load_results
     from crossarch.platform.store.ledger import Ledger
     from crossarch.search_spaces.recipes import Arm
     from crossarch.search_spaces.study import Axis, Smoke, Study
@@ -25,7 +25,7 @@ _HOMES = {
     "RunResult": "crossarch.trainables.config.result",
     "Smoke": "crossarch.search_spaces.study",
     "Study": "crossarch.search_spaces.study",
-    "load_results": "crossarch.platform.report.frame",
+    "load_results": "crossarch.platform.commands.frame",
 }
 
 

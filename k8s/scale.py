@@ -19,16 +19,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from crossarch.platform.scheduling.cluster import ENVIRONMENT, LOOPBACK, WORKER_ENVIRONMENT, connected
-from crossarch.platform.scheduling.cost import Stopwatch, made_up_study, nothing, untrained
+from crossarch.platform.commands.platform_cost import Stopwatch
+from crossarch.platform.scheduling.cluster import WORKER_ENVIRONMENT, connected, keep_to_loopback
 from crossarch.platform.scheduling.demand import Demand
 from crossarch.platform.scheduling.events import LedgerListener, MlflowListener
-from crossarch.platform.scheduling.plan import Plan, Task, make_plan
+from crossarch.platform.scheduling.plan import Plan, make_plan
 from crossarch.platform.scheduling.queue import ReadyQueue
 from crossarch.platform.scheduling.site import Site
+from crossarch.platform.scheduling.tune import drive as drive_queue
+from crossarch.platform.scheduling.untrained import made_up_study, nothing, untrained
 from crossarch.platform.store.invocations import begin
 from crossarch.platform.store.ledger import Ledger
-from crossarch.platform.store.tracking import Writer, default_tracking_uri
+from crossarch.platform.store.level import default_tracking_uri
+from crossarch.platform.store.tracking import Writer
+from crossarch.search_spaces.study import PlannedRun, Study
 from crossarch.trainables.config.result import Point, RunResult
 from crossarch.trainables.environment import describe
 from crossarch.trainables.training.execute import now
@@ -45,13 +49,13 @@ class Clock:
     def __init__(self) -> None:
         self.ends: list[tuple[float, float]] = []
 
-    def running(self, task: Task) -> None:
+    def running(self, run: PlannedRun) -> None:
         """Nothing."""
 
-    def point(self, task: Task, point: Point) -> None:
+    def point(self, run: PlannedRun, point: Point) -> None:
         """Nothing."""
 
-    def done(self, task: Task, result: RunResult) -> None:
+    def done(self, run: PlannedRun, result: RunResult) -> None:
         """One more."""
         self.ends.append((time.perf_counter(), time.process_time()))
 
@@ -70,7 +74,8 @@ def by_quarter(ends: list[tuple[float, float]], which: int) -> list[float]:
 
 def start(raylets: int, folder: Path) -> Any:
     """`ray.cluster_utils.Cluster` of so many nodes of one core, and a head that runs nothing; its token in `folder`."""
-    for name, value in (ENVIRONMENT | LOOPBACK | WORKER_ENVIRONMENT).items():
+    keep_to_loopback()
+    for name, value in WORKER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     token = folder / "token"
     token.touch(0o600)
@@ -90,27 +95,24 @@ def start(raylets: int, folder: Path) -> Any:
     return cluster
 
 
-def drive(raylets: int, plan: Plan, root: Path) -> dict[str, Any]:
+def drive(raylets: int, study: Study, plan: Plan, root: Path) -> dict[str, Any]:
     """Seconds a run of the driver, of what it does for ledger and MLflow, and until MLflow has shown the last run."""
     site = Site(root=root, tracking=default_tracking_uri(root))
-    invocation = begin(study="scale", command="scale", members=plan.members)
+    queue, invocation = ReadyQueue([plan]), begin(study, plan.cells.values(), "scale")
     view, clock = Writer(site.tracking), Clock()
-    ledger, told = Stopwatch(LedgerListener(Ledger(root), root)), Stopwatch(MlflowListener(view))
+    ledger, told = Stopwatch(LedgerListener(Ledger(root), root)), Stopwatch(MlflowListener(view, study.name, queue))
     begun = time.perf_counter()
     cluster = start(raylets, root)
     started = time.perf_counter()
     try:
-        from crossarch.platform.scheduling.tune import drive as drive_queue  # Ray, whose environment `start` sets
-
         with connected(cluster.address) as nodes:
             view.open(invocation)
-            queue = ReadyQueue(plan.tasks)
             drive_queue(queue, [ledger, told, clock], nodes.serving(Demand(gpus=0)), site, invocation.id, nothing)
             driven = time.perf_counter()
             view.close(600)
     finally:
         cluster.shutdown()
-    runs = len(plan.tasks)
+    runs = len(plan.todo)
     return {
         "start_of_a_raylet": (started - begun) / (raylets + 1),
         "first_run_after": clock.ends[0][0] - started,
@@ -154,11 +156,12 @@ def measure(raylets: int, runs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         begun = time.process_time()
-        planned = list(made_up_study(runs).expand())
-        plan = make_plan(planned, {}, root / "weights")
+        study = made_up_study(runs)
+        planned = list(study.expand())
+        plan = make_plan(planned, {}, root / "weights", study=study.name)
         document["plan_cpu"] = (time.process_time() - begun) / runs
         if raylets:
-            document |= drive(raylets, plan, root)
+            document |= drive(raylets, study, plan, root)
         else:
             ledger = Ledger(root)
             begun = time.perf_counter()

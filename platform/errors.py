@@ -5,15 +5,15 @@ from contextlib import contextmanager
 
 
 class BadInputError(Exception):
-    """Something a user gave is not allowed; the message names key, value and what is."""
+    """A value that the user gave is not allowed; the message names key, value and what is allowed."""
 
 
 class FailedError(Exception):
-    """Something failed that the user's input is not to blame for; one sentence, after which a command exits with 1."""
+    """A failure that is not caused by the user's input; one sentence, after which a command exits with 1."""
 
 
 class OtherVersionError(BadInputError, ValueError):
-    """A file follows another schema than this version reads; one sentence that names the file and both."""
+    """A file has another schema version than this one reads; one sentence that names the file and both versions."""
 
 
 @contextmanager

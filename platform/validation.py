@@ -1,39 +1,25 @@
-"""Values of users, checked against the types that configurations and studies declare."""
+"""Validation of users' values against the types that configurations and studies declare."""
 
 import dataclasses
 import typing
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from crossarch.platform.errors import BadInputError
-from crossarch.trainables.config.run import RunConfig
+from crossarch.platform.errors import BadInputError, refusing
+from crossarch.trainables.config.run import RunConfig, from_dict
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
-
     from crossarch.search_spaces.study import Study
 
 
-@cache
-def _adapter() -> "TypeAdapter[RunConfig]":
-    from pydantic import TypeAdapter  # slow, and not needed to run a study
-
-    return TypeAdapter(RunConfig)
-
-
 def validate(values: Mapping[str, Any]) -> RunConfig:
-    """The run that nested plain `values` describe. Raises BadInputError for names, types and values not allowed."""
-    from pydantic import ValidationError
-
-    try:
-        return _adapter().validate_python(values)
-    except ValidationError as error:
-        raise BadInputError(_sentence(error)) from error
+    """The RunConfig of nested mappings. Raises BadInputError for unknown names, wrong types and values out of range."""
+    with refusing():
+        return from_dict(values)
 
 
 def check_declared(study: "Study") -> None:
-    """Raises BadInputError where a field of a study, its arms, axes or smoke form is not of its declared type."""
+    """Raises BadInputError if a field of a study, its arms, axes or smoke form does not have its declared type."""
     from pydantic import TypeAdapter, ValidationError
 
     def check(part: Any, where: str) -> None:
@@ -42,9 +28,9 @@ def check_declared(study: "Study") -> None:
             try:
                 TypeAdapter(hints[field.name]).validate_python(getattr(part, field.name), strict=True)
             except ValidationError as error:
-                told = error.errors()[0]
-                key = ".".join(map(str, (field.name, *told["loc"])))
-                raise BadInputError(f"{where}{key} = {told['input']!r}: {_lowered(told['msg'])}") from error
+                first = error.errors()[0]
+                key = ".".join(map(str, (field.name, *first["loc"])))
+                raise BadInputError(f"{where}{key} = {first['input']!r}: {_lowered(first['msg'])}") from error
 
     check(study, "")
     check(study.smoke_form, "smoke_form.")
@@ -52,19 +38,6 @@ def check_declared(study: "Study") -> None:
         check(arm, f"arm {arm.name}: ")
     for axis in study.axes:
         check(axis, f"axis {axis.name}: ")
-
-
-def _sentence(error: "ValidationError") -> str:
-    """The first thing pydantic found wrong: key, value, what is allowed."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "value_error":  # ours, from a dataclass: it names key, value and what is allowed
-        return f"{key}.{first['ctx']['error']}" if key else str(first["ctx"]["error"])
-    if first["type"] == "unexpected_keyword_argument":
-        return f"{key} is unknown"
-    if first["type"] == "missing":
-        return f"{key} is missing"
-    return f"{key} = {first['input']!r}: {_lowered(first['msg'])}"
 
 
 def _lowered(sentence: str) -> str:

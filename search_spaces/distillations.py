@@ -1,4 +1,4 @@
-"""The settings with which each data set is distilled: the distiller's own, and what differs from them."""
+"""Recommended dataset distillation settings: defaults of each distiller and changes by data set."""
 
 import json
 import shlex
@@ -8,27 +8,27 @@ from typing import Any
 from crossarch.trainables.config.distiller import DistillConfig, from_dict
 
 BASES: dict[str, dict[str, Any]] = {"frepo": {"steps": 500_000}}
-"""By distiller: what its authors have for every data set."""
+"""Settings of a distiller for every data set, from its authors."""
 
 CHANGES: dict[tuple[str, str], dict[str, Any]] = {
-    # About a minute on one core. With so few steps images must move further: of the learning rates 3e-3, 1e-2 and
-    # 3e-2 the second ended with the lowest loss at 1 image a class, and as low as any at 10 (seeds 100 to 102).
+    # Takes about a minute on one core. Few steps need a higher learning rate: of 3e-3, 1e-2 and 3e-2, 1e-2 had the
+    # lowest final loss at 1 image per class, and none was lower at 10 (seeds 100 to 102).
     ("frepo", "digits"): {"steps": 400, "width": 0.125, "batch_size": 256, "learning_rate": 1e-2},
 }
-"""By distiller and data set: what is another here."""
+"""Changes to BASES by distiller and data set."""
 
 
 def distillation(distiller: str, dataset: str, changes: Mapping[str, Any]) -> DistillConfig:
-    """The distillation of `dataset` as it is recommended, but for `changes`.
+    """Recommended configuration for distilling `dataset`, with `changes`.
 
-    Raises ValueError for an unknown distiller or setting, and for a value that is not allowed.
+    Raises ValueError for an unknown distiller or setting, or a value that is not allowed.
     """
     own = {**BASES.get(distiller, {}), **CHANGES.get((distiller, dataset), {})}
     return from_dict({"distiller": distiller, "dataset": dataset, **own, **changes})
 
 
 def command(config: DistillConfig, name: str) -> str:
-    """The command that distils `config` into the store under `name`."""
+    """The command line that distils `config` into the store under `name`."""
     usual = distillation(config.distiller, config.dataset, {"images_per_class": config.images_per_class}).to_dict()
     options = {"dataset": config.dataset, "ipc": config.images_per_class, "steps": config.steps, "seed": config.seed}
     words = ["crossarch", "distill", config.distiller]

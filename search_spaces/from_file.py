@@ -1,4 +1,4 @@
-"""A user's own study from a Python file. The file is run: it is trusted code, and SECURITY.md says so."""
+"""Loads a user's study from a Python file, which is executed as trusted code (see SECURITY.md)."""
 
 import hashlib
 import re
@@ -11,26 +11,32 @@ from types import ModuleType
 from crossarch.search_spaces.study import Study
 
 CHOSEN = "STUDY"
-"""The name that decides where a file defines several studies."""
+"""Variable that selects the study in a file that defines several."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""Study names become names of folders, of MLflow's experiments and of LaTeX files."""
+"""Allowed study names: they become names of folders, MLflow experiments and LaTeX files."""
 
 _LOADED: dict[tuple[Path, str], Study] = {}
 
 
 def is_path(name: str) -> bool:
-    """Whether a study is named by its file rather than by its name in the catalog."""
+    """Whether `name` is a file rather than a name in the catalog."""
     return name.endswith(".py") or "/" in name
 
 
 def load(path: str | Path, known: Collection[Study]) -> Study:
-    """The study that the file at `path` defines: the same object each time, until the file changes.
+    """Loads the study defined in a file. The result is cached until the file changes.
 
-    That is the one called `STUDY`, else the only one that is not among `known`, which a file imports to build upon.
-    The file imports crossarch and what is installed; its neighbours it cannot, as `sys.path` stays as it is, and
-    nothing is written beside it. Raises ValueError for a file that cannot be read or parsed, or that raises, for none
-    or several studies, and for a name that is not of letters, digits, `.`, `_` and `-`, or that one of `known` has.
+    The study is the variable `STUDY`, or else the only study that is not in `known`. The file may import crossarch and
+    installed packages but not files beside it, as `sys.path` is not changed. No bytecode is written.
+
+    Args:
+        path: The Python file.
+        known: Studies of the catalog, which the file may import.
+
+    Raises:
+        ValueError: The file cannot be read or parsed or raises an exception, defines no or several studies, or its
+            study's name is invalid, or is that of a study in `known` or of one of its forms.
     """
     told = f"study = {str(path)!r}"
     file = Path(path).expanduser().resolve()
@@ -50,7 +56,7 @@ def load(path: str | Path, known: Collection[Study]) -> Study:
 
 
 def the_study(values: dict[str, object], known: Collection[Study]) -> Study:
-    """The study among a module's `values`. Raises ValueError, without naming the file, where there is not just one."""
+    """The study among a module's variables. Raises ValueError, without the file's name, if there is not exactly one."""
     if isinstance(chosen := values.get(CHOSEN), Study):
         return chosen
     imported = {id(each) for each in known}
@@ -64,7 +70,7 @@ def the_study(values: dict[str, object], known: Collection[Study]) -> Study:
 
 
 def _executed(source: bytes, file: Path, digest: str) -> dict[str, object]:
-    """The names that the file defines. Raises ValueError, without naming the file, where it does not run."""
+    """Executes the file and returns its variables. Raises ValueError, without the file's name, if it fails."""
     try:
         code = compile(source, str(file), "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:  # ValueError: a null byte
@@ -73,9 +79,9 @@ def _executed(source: bytes, file: Path, digest: str) -> dict[str, object]:
         raise ValueError(f"does not parse{where}: {getattr(error, 'msg', None) or error}") from error
     module = ModuleType(f"_crossarch_study_{digest[:16]}")
     module.__file__ = str(file)
-    sys.modules[module.__name__] = module  # dataclasses defined in the file look it up
+    sys.modules[module.__name__] = module  # needed by dataclasses defined in the file
     try:
-        exec(code, module.__dict__)  # noqa: S102, what the user asks for
+        exec(code, module.__dict__)  # noqa: S102, requested by the user
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise ValueError(_what_was_raised(error, file)) from error
@@ -83,14 +89,14 @@ def _executed(source: bytes, file: Path, digest: str) -> dict[str, object]:
 
 
 def _what_was_raised(error: BaseException, file: Path) -> str:
-    """`raises KeyError at line 3: 'full'`; the sentence alone of what our own checks find."""
+    """Describes an exception raised by the file: `raises KeyError at line 3: 'full'`."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
     where = f" at line {lines[-1]}" if lines else ""
     return f"raises {type(error).__name__}{where}: {' '.join(str(error).split())}"
 
 
 def _check_name(study: Study, known: Collection[Study]) -> None:
-    given = str(study.name)  # whatever it is: types are checked elsewhere
+    given = str(study.name)  # of any type: types are checked elsewhere
     if not _NAME.fullmatch(given):
         raise ValueError(f"has name = {study.name!r}, which is not of letters, digits, '.', '_' and '-'")
     for name in (each.name for each in known):

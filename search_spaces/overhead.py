@@ -1,6 +1,7 @@
-"""The runs whose steps are timed: what the method costs (Sec. 1 and 3.2 call it negligible), what engines gain.
+"""Runs for timing: the overhead of the paper's method (negligible by Sec. 1 and 3.2) and the speed of the engines.
 
-No run is trained, so this study is in no catalog: `crossarch overhead` and `crossarch bench` measure it.
+The study is not in the catalog, as its runs are timed rather than trained, by `crossarch overhead` and
+`crossarch bench`.
 """
 
 import dataclasses
@@ -10,25 +11,32 @@ from crossarch.search_spaces.paper.published import LABELS
 from crossarch.search_spaces.paper.tables import BATCH_SIZES, FOLDS
 from crossarch.search_spaces.quickstart import BASE, QUICKSTART
 from crossarch.search_spaces.recipes import FULL, PAPER, WITHOUT_DP_KD
-from crossarch.search_spaces.study import Axis, Study
-from crossarch.trainables.config.run import ARCHITECTURES, RunConfig
+from crossarch.search_spaces.study import Axis, Smoke, Study
+from crossarch.trainables.config.layers import merge_layers
+from crossarch.trainables.config.run import NETWORKS, RunConfig
 
 
 def overhead_study(architectures: Sequence[str], width: float, batch_size: int) -> Study:
-    """All arms of Table 1 at the paper's epochs, one seed, on the digits; the ConvNet, the teacher, comes first.
+    """Study of all arms of Table 1 at the paper's epochs on digits, with one seed; the ConvNet (teacher) comes first.
 
-    Raises ValueError for an unknown architecture.
+    Args:
+        architectures: Networks to be timed in addition to the ConvNet.
+        width: Factor on the channel counts.
+        batch_size: Images per step.
+
+    Raises:
+        ValueError: An architecture is unknown.
     """
     for name in architectures:
-        if name not in ARCHITECTURES:
-            raise ValueError(f"architectures = {name!r} is not one of {', '.join(ARCHITECTURES)}")
+        if name not in NETWORKS:
+            raise ValueError(f"architectures = {name!r} is not one of {', '.join(NETWORKS)}")
     networks = dict.fromkeys(("convnet", *architectures))
     return dataclasses.replace(
         QUICKSTART,
         name="overhead",
         question="What does a training step of each arm cost, over a baseline's step of the same network?",
         reference="Sec. 1, Sec. 3.2",
-        base=BASE.replace({"model.width": width, "batch_size": batch_size}),
+        base=merge_layers(BASE, {"model.width": width, "batch_size": batch_size}),
         arms=PAPER.arms,
         axes=(Axis(name="architecture", choices={LABELS[name]: {"model.architecture": name} for name in networks}),),
         teacher="ConvNet",
@@ -36,15 +44,17 @@ def overhead_study(architectures: Sequence[str], width: float, batch_size: int) 
         budget=1.0,
         distils={},
         claims=(),
+        smoke_form=Smoke(budget=0.04, changes={"model.width": 1 / 32}),
     )
 
 
 def bench_runs(
     architectures: Sequence[str], images_per_class: Sequence[int], width: float
 ) -> list[tuple[str, str, RunConfig]]:
-    """Network, arm and run by which engines are timed: w/o DP & KD of the ConvNet, the full method of all others.
+    """Runs for timing the engines on CIFAR-10's shapes: w/o DP & KD for the ConvNet, the full method for the others.
 
-    On CIFAR-10's shapes. Raises ValueError for an unknown architecture, or images per class that the paper has not.
+    Returns (network label, arm label, run) triples. Raises ValueError for an unknown architecture, or images per class
+    for which the paper has no distilled set.
     """
     runs, batches = [], BATCH_SIZES["cifar10"]
     for name in architectures:

@@ -1,45 +1,43 @@
-"""A real cross-architecture study that distils its own set: two CPU cores finish in minutes, nothing is downloaded."""
+"""Study `quickstart`: distils a set of digits and trains on it, in minutes on two CPU cores, without downloads."""
 
 import dataclasses
 
 from crossarch.search_spaces.distillations import distillation
 from crossarch.search_spaces.paper.tables import networks_axis
-from crossarch.search_spaces.recipes import BASELINE_CHANGES, TABLE_1, Arm
+from crossarch.search_spaces.recipes import BASELINE_CHANGES, TABLE_1, Arm, Changes
 from crossarch.search_spaces.study import Claim, Place, Smoke, Study
-from crossarch.trainables.config.run import from_dict
+from crossarch.trainables.config.layers import merge_layers
 
-BASE = from_dict(
-    {
-        "data": {"dataset": "digits", "images_per_class": 10},
-        "model": {"architecture": "convnet", "width": 0.125},
-        "learning_rate": BASELINE_CHANGES["learning_rate"],
-        "optimizer": BASELINE_CHANGES["optimizer"],
-        # Without "flip": a mirrored digit is another sign or none.
-        "augmentation": {"folds": 2, "pool": ["color", "crop", "cutout", "scale", "rotate"]},
-        "epochs": 1000,
-        "batch_size": 20,
-    }
-)
-"""On real images; `crossarch train` trains it, too."""
+BASE: Changes = {
+    "data": {"kind": "real", "dataset": "digits", "images_per_class": 10},
+    "model.width": 0.125,
+    "learning_rate": BASELINE_CHANGES["learning_rate"],
+    "optimizer": BASELINE_CHANGES["optimizer"],
+    # Without "flip": a mirrored digit is a different character or none.
+    "augmentation": {"folds": 2, "pool": ("color", "crop", "cutout", "scale", "rotate")},
+    "epochs": 1000,
+    "batch_size": 20,
+}
+"""Base configuration on real images; also used by `crossarch train`."""
 
 SET, SMOKE_SET = "quickstart-frepo-ipc1", "quickstart-smoke-frepo-ipc1"
 DISTILS = {
     SET: distillation("frepo", "digits", {"images_per_class": 1}),
     SMOKE_SET: distillation("frepo", "digits", {"images_per_class": 1, "steps": 4, "width": 1 / 32, "batch_size": 32}),
 }
-"""The training sets, as the study makes them: one for all its runs, whatever their seed."""
+"""Configurations of the distilled sets by name; runs of all seeds share one set."""
 
 DISTILLED = {
-    "data": {"dataset": "digits", "images_per_class": 1, "distilled": SET},
+    "data": {"kind": "distilled", "dataset": "digits", "images_per_class": 1, "distilled_set": SET},
     "augmentation.folds": 4,
     "batch_size": 10,
 }
-"""Folds and batch as the paper has them at 1 image a class."""
+"""Changes to BASE for the distilled set; folds and batch size are the paper's for 1 image per class."""
 
 HASTE = 10
-"""By how much learning rates are above the paper's, as there are a tenth of its epochs.
+"""Factor on the paper's learning rates, as training takes a tenth of its epochs.
 
-Tried on a set distilled with seed 100, mean accuracy in % on the 95 validation images over seeds 100 to 102:
+Measured on a set distilled with seed 100, mean accuracy in % on the 95 validation images over seeds 100 to 102:
 
 | maximum | ConvNet | ResNet18 | VGG11 | mean |
 |---|---|---|---|---|
@@ -56,20 +54,20 @@ With 2 folds in place of the paper's 4, the ConvNet w/o DP & KD got 92.3, ResNet
 
 
 def hastened(arm: Arm) -> Arm:
-    """The arm, and its teacher, with its learning rate times HASTE."""
+    """The arm with its learning rate, and its teacher's, multiplied by HASTE."""
     maximum = HASTE * arm.changes["learning_rate"]["maximum"]
     teacher = hastened(arm.teacher) if arm.teacher else None
     return dataclasses.replace(arm.changed({"learning_rate.maximum": maximum}), teacher=teacher)
 
 
 ARMS = {arm.name: hastened(arm) for arm in TABLE_1}
-"""The five settings of Table 1 for so short a training."""
+"""The five arms of Table 1 with learning rates multiplied by HASTE, by name."""
 
 BASELINE_CONVNET: Place = ("baseline", ("ConvNet",))
 
 
 def claims(network: str) -> tuple[Claim, ...]:
-    """What the paper says of a deep network on distilled sets (Sec. 4.1): illness, cure, and what the cure needs."""
+    """The paper's claims on a deep network on distilled sets (Sec. 4.1): overfitting and the effect of the method."""
     baseline, misc, full = ((arm, (network,)) for arm in ("baseline", "without_dp_kd", "full"))
     return (
         Claim(sentence=f"Trained plainly, {network} loses to the ConvNet", higher=BASELINE_CONVNET, lower=baseline),
@@ -90,7 +88,7 @@ QUICKSTART = Study(
         "and which parts of the method close the gap?"
     ),
     reference="Sec. 4.1, in miniature: FRePo's set of digits, narrow networks, 1/10 of the epochs",
-    base=BASE.replace(DISTILLED),
+    base=merge_layers(BASE, DISTILLED),
     arms=tuple(ARMS.values()),
     axes=(networks_axis(("ConvNet", "ResNet18", "VGG11")),),
     columns="architecture",
@@ -98,7 +96,7 @@ QUICKSTART = Study(
     seeds=(0, 1, 2),
     budget=0.1,
     # T = 2 epochs: with T = 1 the learning rate of Eq. 3, as printed, is 0 in every epoch before S.
-    smoke_form=Smoke(budget=0.04, changes={"model.width": 0.0625, "data.distilled": SMOKE_SET}),
+    smoke_form=Smoke(budget=0.04, changes={"model.width": 0.0625, "data.distilled_set": SMOKE_SET}),
     distils=DISTILS,
     claims=tuple(claim for network in ("ResNet18", "VGG11") for claim in claims(network)),
 )

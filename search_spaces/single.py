@@ -1,30 +1,39 @@
-"""One run as a study of its own, for trying a recipe out."""
+"""Study of a single run, for trying out a recipe."""
 
 import dataclasses
 from typing import Any
 
 from crossarch.search_spaces.quickstart import ARMS, BASE, QUICKSTART
 from crossarch.search_spaces.recipes import Arm, Changes
-from crossarch.search_spaces.study import Axis, Study
+from crossarch.search_spaces.study import Axis, Smoke, Study
+from crossarch.trainables.config.run import TORCHVISION
 
 EPOCHS = ("epochs", "phases", "learning_rate")
-"""What is counted in epochs, or has settings that are: taken as it is given, whatever the budget."""
+"""Settings and parts measured in epochs: given values are used as they are, not scaled by the budget."""
 
 BUDGET = 0.02
-"""Of the paper's epochs: on 10 images a class, 400 steps."""
+"""Factor on the paper's epochs: 400 steps at 10 images per class."""
 
 SHARED = ("data", "precision", "engine")
-"""What student and teacher have in common: changes to these reach both."""
+"""Settings and parts shared by student and teacher: changes apply to both."""
+
+WIDTH = "model.width"
 
 WHOLE = ("model", "kd", "kd.teacher", "kd.teacher.model")
-"""Parts that arm and network set up, which would undo a new whole: `single_run` takes their settings one by one."""
+"""Parts set by arm and network, which cannot be replaced as a whole: `single_run` accepts their settings only."""
 
 
 def single_run(arm: str, changes: Changes) -> Study:
-    """The study `train`: one arm of quickstart on its real images, with `changes` by dotted name.
+    """Study `train`: one arm of quickstart on its real images.
 
-    `kd.teacher.*` names the teacher's settings; the networks are `model.architecture` and
-    `kd.teacher.model.architecture`. Raises ValueError for an unknown arm or setting, and for a part of `WHOLE`.
+    Args:
+        arm: Name of the arm.
+        changes: Changes by dotted name, `kd.teacher.*` for the teacher. `model.architecture` and
+            `kd.teacher.model.architecture` choose the networks.
+
+    Raises:
+        ValueError: The arm is unknown, a part of WHOLE is changed, or a teacher's setting is given for an arm without
+            one.
     """
     if arm not in ARMS:
         raise ValueError(f"arm = {arm!r} is unknown; known: {', '.join(ARMS)}")
@@ -34,13 +43,17 @@ def single_run(arm: str, changes: Changes) -> Study:
     own: dict[str, Any] = dict(changes)
     seed = own.pop("seed", QUICKSTART.seeds[0])
     shared = {name: own.pop(name) for name in changes if name.partition(".")[0] in SHARED}
+    if "data.distilled_set" in shared:  # implies distilled data
+        known = {f"data.{name}": value for name, value in BASE["data"].items()}
+        shared = {**known, "data.kind": "distilled", **shared}
     taught = {name.removeprefix("kd.teacher."): own.pop(name) for name in changes if name.startswith("kd.teacher.")}
-    network = own.get("model.architecture", "convnet" if ARMS[arm].for_teacher else "resnet18")
+    network = own.pop("model.architecture", "convnet" if ARMS[arm].for_teacher else "resnet18")
+    teaches = taught.pop("model.architecture", "convnet")
     recipe = dataclasses.replace(exactly(ARMS[arm], own), for_teacher=ARMS[arm].teacher is None)
-    networks = {str(network): {"model.architecture": network}}
+    networks = {str(network): network_changes(network)}
     if recipe.teacher is not None:
         recipe = dataclasses.replace(recipe, teacher=exactly(recipe.teacher, taught))
-        networks = {"teacher": {"model.architecture": taught.get("model.architecture", "convnet")}, **networks}
+        networks = {"teacher": network_changes(teaches), **networks}
     elif taught:
         raise ValueError(f"kd.teacher.{next(iter(taught))} is given, but the arm {arm} has no teacher")
     return dataclasses.replace(
@@ -48,7 +61,7 @@ def single_run(arm: str, changes: Changes) -> Study:
         name="train",
         question=" ".join([f"{arm} on {network}", *(f"{name}={value}" for name, value in changes.items())]),
         reference="a single run",
-        base=BASE,
+        base={name: value for name, value in BASE.items() if name != WIDTH},
         arms=(recipe,),
         axes=(Axis(name="architecture", choices=networks),),
         teacher=next(iter(networks)),
@@ -56,12 +69,19 @@ def single_run(arm: str, changes: Changes) -> Study:
         budget=BUDGET,
         distils={},
         claims=(),
+        smoke_form=Smoke(budget=0.04, changes={}),
         overrides=shared,
     )
 
 
+def network_changes(architecture: Any) -> Changes:
+    """Changes for a network of quickstart's width; torchvision's networks keep their own."""
+    narrow = {} if str(architecture).startswith(TORCHVISION) else {WIDTH: BASE[WIDTH]}
+    return {"model.architecture": architecture, **narrow}
+
+
 def exactly(arm: Arm, changes: Changes) -> Arm:
-    """The arm with `changes`, those of EPOCHS not to be scaled."""
+    """The arm with `changes`; those of EPOCHS are not scaled by the budget."""
     exact = {name: value for name, value in changes.items() if name.partition(".")[0] in EPOCHS}
     others = {name: value for name, value in changes.items() if name not in exact}
     return dataclasses.replace(arm.changed(others), exact=exact)

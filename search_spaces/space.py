@@ -1,6 +1,6 @@
-"""Hyperparameters and where they may lie, as plain values; and the points at which a study tries them.
+"""Hyperparameter search spaces and generators of points: slices, grid, Latin hypercube, Sobol'.
 
-A point names a value of every domain. Generators are pure: equal arguments give equal points, in an equal order.
+A point assigns a value to every domain. Generators are pure: equal arguments give equal points in equal order.
 """
 
 import itertools
@@ -9,32 +9,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 Point = Mapping[str, float]
-"""A value of every domain, by the domain's name."""
+"""Value of every domain, by domain name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """Where one hyperparameter may lie. All values are in `unit`."""
+    """Range, step and default of one hyperparameter. All values are in `unit`."""
 
     name: str
     symbol: str
-    """As the paper writes it."""
+    """The paper's symbol."""
     meaning: str
     settings: tuple[str, ...]
-    """The settings that it changes, by dotted name."""
+    """Dotted names of the settings that it sets."""
     low: float
     high: float
     step: float
-    """Values are multiples of it: finer differences are not asked about. A whole number makes all values whole."""
+    """Resolution: values are multiples of it. If it is a whole number, all values are integers."""
     default: float
+    """The arm's value; the domain's own default if the arm leaves the setting at None."""
     levels: tuple[float, ...]
-    """The values of slices and grids."""
+    """Values used by slices and grids."""
     log: bool = False
-    """Whether equal ratios, not equal differences, are equally far."""
+    """Whether the scale is logarithmic."""
     unit: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where default or levels are no values of the domain."""
+        """Raises ValueError if the bounds are not increasing, or `default` or a level is not a value of the domain."""
         if not self.low < self.high or (self.log and self.low <= 0):
             raise ValueError(f"{self.name}: low = {self.low:g} and high = {self.high:g} bound no domain")
         for value in (self.default, *self.levels):
@@ -44,14 +45,15 @@ class Domain:
                 )
 
     def rounded(self, value: float) -> float:
-        """The nearest multiple of `step` between `low` and `high`."""
+        """Clips `value` to [`low`, `high`] and rounds it to the nearest multiple of `step`."""
         near = round(min(max(value, self.low), self.high) / self.step) * self.step
         return int(near) if self.is_whole else round(near, 10)
 
     def at(self, share: float) -> float:
-        """The value below which `share` of the domain lies, `share` in [0, 1]: every multiple of `step` counts alike.
+        """Quantile function: the value at `share` in [0, 1] of the domain.
 
-        On a logarithmic domain every ratio does, and multiples are only rounded to.
+        On a linear domain all multiples of `step` are equally likely. On a logarithmic domain the value is log-uniform
+        and then rounded to a multiple of `step`.
         """
         if self.log:
             return self.rounded(self.low * (self.high / self.low) ** share)
@@ -60,19 +62,19 @@ class Domain:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every value is a whole number."""
+        """Whether all values are integers."""
         return float(self.step).is_integer()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Several domains. Those in `varied` are searched; the others keep their defaults."""
+    """Search space: the domains named in `varied` are searched, the others keep their defaults."""
 
     domains: tuple[Domain, ...]
     varied: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an unknown name in `varied`, one that is there twice, or none."""
+        """Raises ValueError if `varied` is empty or has an unknown or repeated name."""
         known = [domain.name for domain in self.domains]
         for name in self.varied:
             if name not in known:
@@ -89,18 +91,18 @@ class Space:
 
     @property
     def default(self) -> Point:
-        """The point of all defaults."""
+        """The point with every domain at its default."""
         return {domain.name: domain.default for domain in self.domains}
 
     def moved(self, values: Mapping[str, float]) -> Point:
-        """The default point with other `values`."""
+        """The default point with `values` replaced, by domain name."""
         return {**self.default, **values}
 
 
 def slices(space: Space) -> list[Point]:
-    """One factor at a time: each level of each searched domain, all others at their defaults; the default is left out.
+    """One-factor-at-a-time design: each level of each searched domain, with all other domains at their defaults.
 
-    So many points as there are levels, less the defaults.
+    The default point is left out.
     """
     return [
         space.moved({domain.name: level})
@@ -111,7 +113,7 @@ def slices(space: Space) -> list[Point]:
 
 
 def grid(space: Space) -> list[Point]:
-    """Every combination of the searched domains' levels; the default, where it is one, is left out."""
+    """Full factorial design over the levels of the searched domains, without the default point."""
     names = [domain.name for domain in space.searched]
     values = itertools.product(*(domain.levels for domain in space.searched))
     points = [space.moved(dict(zip(names, each, strict=True))) for each in values]
@@ -119,9 +121,9 @@ def grid(space: Space) -> list[Point]:
 
 
 def latin_hypercube(space: Space, count: int, seed: int) -> list[Point]:
-    """`count` points, of which each domain's `count` equal parts get one each (McKay et al. 1979).
+    """`count` points of a Latin hypercube design (McKay et al. 1979): one in each of a domain's `count` equal parts.
 
-    Raises ValueError where `count` is below 1.
+    Raises ValueError if `count` is outside [1, 10000].
     """
     from scipy.stats import qmc  # slow to import
 
@@ -130,9 +132,9 @@ def latin_hypercube(space: Space, count: int, seed: int) -> list[Point]:
 
 
 def sobol(space: Space, count: int, seed: int) -> list[Point]:
-    """The first `count` points of a scrambled Sobol' sequence (Owen 1998): most even where `count` is a power of 2.
+    """The first `count` points of a scrambled Sobol' sequence (Owen 1998), balanced if `count` is a power of 2.
 
-    Raises ValueError where `count` is below 1.
+    Raises ValueError if `count` is outside [1, 10000].
     """
     from scipy.stats import qmc  # slow to import
 
@@ -142,7 +144,7 @@ def sobol(space: Space, count: int, seed: int) -> list[Point]:
 
 
 def spread(space: Space, shares: Iterable[Sequence[float]]) -> list[Point]:
-    """Points from rows of shares in [0, 1], a share each searched domain."""
+    """Maps rows of shares in [0, 1], one share per searched domain, to points (see `Domain.at`)."""
     return [
         space.moved({domain.name: domain.at(share) for domain, share in zip(space.searched, row, strict=True)})
         for row in shares
@@ -150,7 +152,7 @@ def spread(space: Space, shares: Iterable[Sequence[float]]) -> list[Point]:
 
 
 def checked(count: int) -> int:
-    """`count`. Raises ValueError outside [1, 10000]."""
+    """Returns `count`. Raises ValueError if it is outside [1, 10000]."""
     if not 1 <= count <= 10_000:
-        raise ValueError(f"configs = {count} is outside [1, 10000]")
+        raise ValueError(f"samples = {count} is outside [1, 10000]")
     return count

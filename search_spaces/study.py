@@ -1,217 +1,318 @@
-"""A study: a question, the runs that answer it, and what is already published about it.
+"""Studies: a question, the runs that answer it, and published results for comparison.
 
-A study declares and nothing else: `expand` is pure and ordered, so that the file of a study *is* its table.
+A study is purely declarative. `Study.expand` is pure and yields the runs in a fixed order.
 """
 
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+import typing
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Literal
 
-from crossarch.search_spaces.recipes import Arm, Changes, merged
+from crossarch.search_spaces.recipes import Arm, Changes
 from crossarch.trainables.config.distiller import DistillConfig
-from crossarch.trainables.config.run import RunConfig
+from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.layers import merge_layers
+from crossarch.trainables.config.run import (
+    CosineRate,
+    DistilledData,
+    LearningRateConfig,
+    PeriodicRate,
+    RealData,
+    RunConfig,
+    StepRate,
+    from_dict,
+)
 
 
 def scale_epochs(config: RunConfig, budget: float) -> RunConfig:
-    """`config` with its epoch constants scaled by `budget`, so that its schedules keep their shape.
+    """Scales the epoch constants of `config` by `budget`, keeping the shape of its schedules.
 
-    The period T is scaled first and rounded to whole epochs, at least one; W, S, N and T_max then keep their
-    ratio to T exactly, and T_warm is at least one epoch. A run without phases scales its epochs alone. The
-    teacher, a run of its own, is left as it is. Raises ValueError where `budget` is not positive.
+    With phases, the period T is scaled first and rounded to whole epochs, at least 1. W, S, N and the learning rate's
+    constants are then scaled by the rounded ratio of the periods, T_warm to at least 1 epoch and T_max to at least 2.
+    Without phases, N is scaled and rounded, and the learning rate's constants by the rounded ratio. The teacher is left
+    unchanged: it is a separate run.
+
+    Raises ValueError if `budget` is not positive.
     """
     if not budget > 0:
         raise ValueError(f"budget = {budget:g} is outside (0, inf)")
-    rate = config.learning_rate
     if config.phases is None:
-        changes = {"epochs": max(2 if rate.warmup else 1, round(config.epochs * budget))}
-        for name in ("warmup", "milestone"):
-            epochs = getattr(rate, name)
-            if epochs is not None:
-                changes[f"learning_rate.{name}"] = max(1, round(epochs * changes["epochs"] / config.epochs))
-        return config.replace(changes)
-    old = config.phases.period
-    period = max(1, round(old * budget))
-
-    def scaled(epochs: int) -> int:
-        return round(epochs * period / old)
-
-    changes = {
-        "phases.period": period,
-        "phases.warmup": scaled(config.phases.warmup),
-        "phases.stabilization": scaled(config.phases.stabilization),
-        "epochs": scaled(config.epochs),
+        shortest = 2 if isinstance(config.learning_rate, CosineRate) and config.learning_rate.warmup else 1
+        epochs = max(shortest, round(config.epochs * budget))
+        ratio = Fraction(epochs, config.epochs)
+        return config.replace({"epochs": epochs, "learning_rate": _scaled_rate(config.learning_rate, ratio)})
+    period = max(1, round(config.phases.period * budget))
+    ratio = Fraction(period, config.phases.period)
+    phases = {
+        "period": period,
+        "warmup": round(config.phases.warmup * ratio),
+        "stabilization": round(config.phases.stabilization * ratio),
     }
-    if rate.warmup is not None:
-        changes["learning_rate.warmup"] = max(1, scaled(rate.warmup))
-    if rate.milestone is not None:
-        changes["learning_rate.milestone"] = max(1, scaled(rate.milestone))
-    if rate.cosine_period is not None:
-        changes["learning_rate.cosine_period"] = max(2, scaled(rate.cosine_period))
-    return config.replace(changes)
+    rate = _scaled_rate(config.learning_rate, ratio)
+    return config.replace({"phases": phases, "epochs": round(config.epochs * ratio), "learning_rate": rate})
+
+
+def _scaled_rate(rate: LearningRateConfig, ratio: Fraction) -> dict[str, Any]:
+    """Plain values of a learning rate with its epoch constants multiplied by `ratio`, rounded, at least 1."""
+    match rate:
+        case PeriodicRate():
+            epochs = {
+                "warmup": max(1, round(rate.warmup * ratio)),
+                "cosine_period": max(2, round(rate.cosine_period * ratio)),
+            }
+        case CosineRate():
+            epochs = {"warmup": max(1, round(rate.warmup * ratio)) if rate.warmup else 0}
+        case StepRate():
+            epochs = {"milestone": max(1, round(rate.milestone * ratio))}
+    return rate.model_dump() | epochs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A figure of a study: which of its choices are points, in which panels, on which lines.
+    """Line chart of a study: maps choices of one axis, or arms, to points in panels.
 
-    Axes other than `axis` and that of the networks must have one choice each.
+    Every axis other than `axis` and the network axis must have exactly one choice.
     """
 
     reference: str
-    """The figure of the paper."""
+    """The paper's figure, `Figure 4`."""
     axis: str
-    """The axis whose choices are points; `arm` where the arms are."""
+    """The axis whose choices are the points, or `arm` if the arms are."""
     points: Mapping[str, tuple[tuple[str, float], ...]]
-    """By choice, or by the arm's name: the panels in which it is a point, and where."""
+    """(panel, x) pairs by choice, or by arm name."""
     quantity: str | None = None
-    """What runs along the horizontal axis; None: what names the panel."""
+    """Label of the horizontal axis; None for the panel's name."""
     networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The networks of a panel, by label; all for a panel that is not named."""
+    """Networks shown, by panel; a panel without an entry shows all."""
     arms: tuple[str, ...] = ()
-    """By name, those that are lines, one a network; without meaning where arms are points."""
+    """Names of the arms drawn as lines, one line per network; ignored if `axis` is `arm`."""
     levels: tuple[str, ...] = ()
-    """Arms drawn as level lines, at what the teacher's network reaches in them; for where arms are points."""
+    """Names of arms drawn as horizontal lines at the teacher network's accuracy; only if `axis` is `arm`."""
     log: bool = False
     """Whether the horizontal axis is logarithmic."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """One accuracy as the paper prints it. The gaps that it prints in brackets are not kept: a few are wrong."""
+    """One accuracy printed in the paper. The gaps printed in brackets are not stored: a few of them are wrong."""
 
     table: int
     dataset: str
     distiller: str
     images_per_class: int
     method: str
-    """The row's label in the paper."""
+    """The paper's row label."""
     network: str
-    """The label of the network, as studies have it."""
+    """The network's label in studies."""
     accuracy: float
     """In %."""
     std: float | None
-    """Over three seeds, in percentage points, where the paper gives it."""
+    """Standard deviation over three seeds, in percentage points; None if the paper gives none."""
 
 
 Place = tuple[str, tuple[str, ...]]
-"""An arm by its name, and a cell: the label of each axis' choice, in the order of the study's axes."""
+"""Arm name and cell; a cell is the tuple of choice ids in the order of the study's axes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A sentence that holds where one accuracy is above another on average over seeds."""
+    """A claim that one place has a higher mean accuracy over seeds than another."""
 
     sentence: str
     higher: Place
-    """Whose accuracy is above, if the sentence is true."""
+    """The place that is claimed to have the higher accuracy."""
     lower: Place
 
 
+def labels_of(arms: Iterable[Arm]) -> dict[str, str]:
+    """Labels of `arms` and of their teachers' recipes, by name; if names collide, the label of `arms` is kept."""
+    arms = tuple(arms)
+    if not arms:
+        return {}
+    return labels_of(arm.teacher for arm in arms if arm.teacher) | {arm.name: arm.label for arm in arms}
+
+
 OPTIONAL = ("phases", "keep_rate", "kd")
-"""Parts that some recipes lack."""
+"""Parts that a recipe may leave out."""
+
+
+def applicable(changes: Changes, values: Mapping[str, Any]) -> Changes:
+    """Drops the changes to settings of optional parts (OPTIONAL) that the recipe `values` does not have.
+
+    A change of a whole optional part, also to None, is always kept. Raises ValueError for a change to `kd` or
+    `kd.teacher`: the arm determines the teacher.
+    """
+    for name in changes:
+        if name in ("kd", "kd.teacher") or name.startswith("kd.teacher."):
+            raise ValueError(f"{name} cannot be varied by axis or override: the arm names its teacher")
+    absent = {part for part in OPTIONAL if changes.get(part, values.get(part)) is None}
+    return {name: value for name, value in changes.items() if name in OPTIONAL or name.partition(".")[0] not in absent}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """What varies beside the arm: the changes of each choice, by its label."""
+    """One factor of a study besides the arm: the changes of each choice, by choice id."""
 
     name: str
     choices: Mapping[str, Changes]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Display labels by choice id; a choice without a label is shown by its id."""
+    by_architecture: Mapping[str, Mapping[str, Changes]] = field(default_factory=dict)
+    """Additional changes by choice id and architecture."""
     beneath_arms: bool = False
-    """Whether the arms change what a choice sets, as they do a base configuration, and not the other way round."""
+    """Whether the choice's changes are applied before the arm's, which then take precedence; else after them."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError if `labels` or `by_architecture` has an unknown choice."""
+        for name, choices in (("labels", self.labels), ("by_architecture", self.by_architecture)):
+            for choice in choices:
+                if choice not in self.choices:
+                    raise ValueError(f"axis {self.name}: {name} has {choice!r}, which is no choice")
+
+    def label(self, choice: str) -> str:
+        """Display label of a choice."""
+        return self.labels.get(choice, choice)
+
+    def layers(self, choice: str, architecture: str) -> "list[Layer]":
+        """Layers of `choice` for a network of `architecture`."""
+        source = f"{self.name} = {choice}"
+        further = self.by_architecture.get(choice, {}).get(architecture, {})
+        return [Layer(source=source, changes=self.choices[choice]), Layer(source=source, changes=further)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Smoke:
-    """How a study shrinks to seconds: epochs, images, width and data sets, never an arm or a network."""
+    """Smoke form of a study, which takes seconds: fewer epochs, images and data sets, narrower networks."""
 
     budget: float
     changes: Changes
     seeds: int = 1
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sparing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The arms, by name, in which a network is trained, by its label, where it takes too long for all of them."""
+    """Arm names by network label: the only arms in which an expensive network is trained."""
     note: str = ""
-    """What a reader must know of it, for the study's reference."""
+    """Remark appended to the study's reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
-    """One run of a study and the cell of the table it belongs to."""
+class PlannedRun:
+    """One run of a study: id, coordinates, configuration and teacher."""
 
-    arm: str
-    cell: tuple[str, ...]
-    """The label of each axis' choice, in the order of the axes."""
+    run_id: str
+    coordinates: Mapping[str, str]
+    """The arm's name under `arm`, then the choice id under each axis name, in the study's order."""
     config: RunConfig
-    teacher: "Planned | None" = None
-    """The run it learns from, where its arm distils knowledge."""
-    distillation: DistillConfig | None = None
-    """How the study makes the set that it is trained on, where it does so itself."""
+    teacher: "PlannedRun | None" = None
+    """The teacher's run, if the arm uses knowledge distillation."""
 
-    def reseeded(self, seed: int) -> "Planned":
-        """The run of another seed, its teacher too."""
-        teacher = self.teacher and self.teacher.reseeded(seed)
-        return dataclasses.replace(self, config=self.config.reseeded(seed), teacher=teacher)
+    @property
+    def arm(self) -> str:
+        """The arm's name."""
+        return self.coordinates["arm"]
+
+    @property
+    def cell(self) -> tuple[str, ...]:
+        """Choice ids in the order of the axes."""
+        return tuple(choice for axis, choice in self.coordinates.items() if axis != "arm")
 
     @property
     def is_bound(self) -> bool:
-        """Whether its data are known: a distilled set that no store has is a name without contents."""
-        return self.config.data.distilled is None or self.config.data.sha256 is not None
+        """Whether its data are known: real images, or a distilled set with a SHA-256 from a store."""
+        return isinstance(self.config.data, RealData) or self.config.data.sha256 is not None
 
-    @property
-    def is_available(self) -> bool:
-        """Whether its data are known, or the study makes them."""
-        return self.is_bound or self.distillation is not None
+    def reseeded(self, seed: int) -> "PlannedRun":
+        """The run with another seed, also for its teacher."""
+        return dataclasses.replace(
+            self,
+            run_id=f"{self.run_id.rpartition('-s')[0]}-s{seed}",
+            config=self.config.reseeded(seed),
+            teacher=self.teacher.reseeded(seed) if self.teacher else None,
+        )
+
+
+def teachers_of(runs: Iterable[PlannedRun]) -> dict[str, PlannedRun]:
+    """The teachers of `runs`, and their teachers in turn, by run id, in the order of `runs`."""
+    teachers: dict[str, PlannedRun] = {}
+    for run in runs:
+        teacher = run.teacher
+        while teacher is not None and teacher.run_id not in teachers:
+            teachers[teacher.run_id] = teacher
+            teacher = teacher.teacher
+    return teachers
+
+
+def each_once(runs: Iterable[PlannedRun]) -> tuple[dict[str, PlannedRun], dict[str, PlannedRun]]:
+    """Removes duplicate runs.
+
+    Returns:
+        `runs` by run id (the first of equal ones), and the teachers that are not among `runs`, by run id.
+    """
+    cells: dict[str, PlannedRun] = {}
+    for run in runs:
+        cells.setdefault(run.run_id, run)
+    return cells, {name: run for name, run in teachers_of(cells.values()).items() if name not in cells}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Changes to a recipe and their source."""
+
+    source: str
+    """Text such as `arm full` or `architecture = ResNet18`."""
+    changes: Changes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Arms x axes x seeds over one base configuration."""
+    """Factorial design: arms x axes x seeds over one base configuration."""
 
     name: str
     question: str
     reference: str
-    """Where the paper treats it."""
-    base: RunConfig
+    """The paper's table, figure or section."""
+    base: Changes
+    """Changes common to all runs, without `model.architecture`, which the network axis sets in an earlier layer."""
     arms: tuple[Arm, ...]
     axes: tuple[Axis, ...]
     columns: str
-    """The axis of networks, which becomes the table's columns; other axes join the arm in its rows."""
+    """Name of the network axis, which forms the columns of the table; arm and other axes form its rows."""
     teacher: str
-    """The choice of that axis that teaches; its first arm is what gaps are measured from."""
+    """The teacher's choice on the network axis; gaps are measured from its accuracy in the first arm."""
     seeds: tuple[int, ...]
     smoke_form: Smoke
     metric: Literal["test_accuracy", "validation_accuracy"] = "test_accuracy"
     budget: float = 1.0
     """Factor on every epoch constant."""
     overrides: Changes = field(default_factory=dict)
-    """Changes to every run, made after arm and axes and before the budget."""
+    """Changes to every run, applied after arm and axes and before the budget."""
     published: Mapping[Place, Published] = field(default_factory=dict)
-    """What the paper reports, by the arm's name and the cell."""
+    """The paper's accuracies by arm name and cell."""
     keeps_weights: bool = False
-    """Whether the weights of every run are kept, to be analysed; those of teachers always are."""
+    """Whether the final weights of every run are kept; those of teachers always are."""
     profile: str = "paper"
-    """The reading of the paper that the arms are of (see `profiles`)."""
+    """Name of the `Profile` that the arms belong to."""
     cells: tuple[Place, ...] | None = None
-    """Arms, by name, and cells to which the study is limited; None for all to which an arm applies."""
+    """Arm names and cells to which the study is limited; None for all to which an arm applies."""
     chart: Chart | None = None
-    """The figure that is drawn of it beside its table."""
+    """Line chart shown in the report, if any."""
     bindings: Mapping[str, Changes] = field(default_factory=dict)
-    """What a store knows of the distilled sets that runs name: digest and whitening, by the set's name."""
+    """Changes from the manifests of stored distilled sets (digest, whitening, label temperature), by set name."""
     distils: Mapping[str, DistillConfig] = field(default_factory=dict)
-    """How the study makes the distilled sets that it does not expect to find, by the set's name."""
+    """Configurations of the distilled sets that the study creates itself, by set name."""
     claims: tuple[Claim, ...] = ()
-    """What it is to show, declared beforehand."""
+    """Claims to be tested, declared in advance."""
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The choices of some axes, and of `arm` by name, to which the study is restricted."""
+    """Restriction to some choices, by axis name or `arm`."""
     most_runs: int = 10_000
-    """Runs past which it is taken for a slip: a study that means more says how many."""
+    """Safety limit on the number of runs; raise it to allow larger studies."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for no arms or seeds, or equal ones, and where columns, teacher or choices do not exist."""
+        """Raises ValueError for missing or repeated arms or seeds, invalid axes, and unknown networks or choices."""
         names = [arm.name for arm in self.arms]
         if not names:
             raise ValueError(f"study {self.name}: arms = () has none")
@@ -226,7 +327,43 @@ class Study:
         for network in {name for arm in self.arms for name in (arm.teacher_network, *(arm.networks or ())) if name}:
             if network not in self.networks:
                 raise ValueError(f"study {self.name}: {network!r} of an arm is not among {', '.join(self.networks)}")
+        self._check_axes()
         self._check_only(tuple(names))
+
+    def _check_axes(self) -> None:
+        axes = [axis.name for axis in self.axes]
+        if "arm" in axes or len(set(axes)) != len(axes):
+            raise ValueError(f"study {self.name}: axes = {', '.join(axes)} must differ, and none may be named arm")
+        for choice, changes in self.axes[self.column].choices.items():
+            if "architecture" not in (merge_layers(changes).get("model") or {}):
+                raise ValueError(f"study {self.name}: {self.columns} = {choice!r} names no model.architecture")
+        others = {"base": self.base, "overrides": self.overrides} | {
+            f"arm {arm.name}": arm.changes for arm in self.arms
+        }
+        for source, changes in others.items():
+            if "architecture" in (merge_layers(changes).get("model") or {}):
+                raise ValueError(
+                    f"study {self.name}: model.architecture of {source} is the axis {self.columns}' to choose"
+                )
+
+    @cached_property
+    def arm_labels(self) -> Mapping[str, str]:
+        """Labels of the arms and of their teachers' recipes, by name."""
+        return labels_of(self.arms)
+
+    def label(self, coordinate: str, choice: str) -> str:
+        """Display label of an arm (`coordinate` is `arm`, teachers' recipes included) or of an axis' choice."""
+        if coordinate == "arm":
+            return self.arm_labels[choice]
+        return next(axis for axis in self.axes if axis.name == coordinate).label(choice)
+
+    def labels(self, cell: tuple[str, ...]) -> tuple[str, ...]:
+        """Display labels of a cell."""
+        return tuple(axis.label(choice) for axis, choice in zip(self.axes, cell, strict=True))
+
+    def names(self, run: PlannedRun) -> tuple[str, ...]:
+        """Display labels of a run's arm and cell."""
+        return (self.label("arm", run.arm), *self.labels(run.cell))
 
     def _check_only(self, arms: tuple[str, ...]) -> None:
         known = {"arm": arms} | {axis.name: tuple(axis.choices) for axis in self.axes}
@@ -244,118 +381,144 @@ class Study:
 
     @property
     def column(self) -> int:
-        """The place of the network's label in a cell."""
+        """Index of the network in a cell."""
         return [axis.name for axis in self.axes].index(self.columns)
 
-    def expand(self, seeds: tuple[int, ...] | None = None) -> Iterator[Planned]:
-        """Every run, arm by arm, cell by cell, seed by seed; cells to which an arm does not apply are absent."""
+    def expand(self, seeds: tuple[int, ...] | None = None) -> Iterator[PlannedRun]:
+        """Yields every run, ordered by arm, cell and seed, without the cells to which an arm does not apply."""
         seeds = seeds or self.seeds
         for arm, cell in self.places():
             planned = self.planned(arm, cell, seeds[0])
             yield from (planned.reseeded(seed) for seed in seeds)
 
     def check_size(self, seeds: tuple[int, ...] | None = None) -> None:
-        """Raises ValueError where the study expands past `most_runs`, teachers that are no cell not counted."""
+        """Raises ValueError if the study has more than `most_runs` runs, teachers outside its cells not counted."""
         most = self.most_runs // (each := len(seeds or self.seeds))
         if sum(1 for _ in itertools.islice(self.places(), most + 1)) > most:
             limit = f"study {self.name} with {each} seeds expands past its most_runs = {self.most_runs:,}"
             raise ValueError(f"{limit}: leave some out, or set most_runs in its file")
 
     def places(self) -> Iterator[tuple[Arm, tuple[str, ...]]]:
-        """Every arm and cell of the study, arm by arm; cells to which an arm does not apply are absent."""
+        """Yields every arm and cell, ordered by arm, without the cells to which an arm does not apply."""
         for arm in self.arms:
             for cell in itertools.product(*(axis.choices for axis in self.axes)):
                 if self.admits(arm, cell) and arm.applies(cell[self.column], self.teacher):
                     yield arm, cell
 
     def admits(self, arm: Arm, cell: tuple[str, ...]) -> bool:
-        """Whether the study's restriction leaves this cell in it."""
-        if self.cells is not None and (arm.name, cell) not in self.cells:
+        """Whether `cells` and `only` include this arm and cell."""
+        if self.cells is not None and (self.cells_of(arm), cell) not in self.cells:
             return False
         place = {"arm": arm.name} | {axis.name: choice for axis, choice in zip(self.axes, cell, strict=True)}
         return all(place[name] in choices for name, choices in self.only.items())
 
-    def planned(self, arm: Arm, cell: tuple[str, ...], seed: int) -> Planned:
-        """One run and, where its arm has one, its teacher."""
+    def cells_of(self, arm: Arm) -> str:
+        """Name of the arm by which `arm` is looked up in `cells`."""
+        return arm.name
+
+    def planned(self, arm: Arm, cell: tuple[str, ...], seed: int) -> PlannedRun:
+        """The run of `arm` in `cell` with `seed`, and its teacher if the arm has one."""
         config = self.config(arm, cell, seed)
-        taught_in = self.teaching(cell, arm.teacher_network)
-        teacher = self.planned(arm.teacher, taught_in, seed) if arm.teacher else None
-        distillation = self.distils.get(config.data.distilled or "")
-        return Planned(arm=arm.name, cell=cell, config=config, teacher=teacher, distillation=distillation)
+        teacher = None
+        if arm.teacher is not None:
+            teacher = self.planned(arm.teacher, self.teaching(cell, arm.teacher_network), seed)
+        coordinates = {"arm": arm.name} | dict(zip((axis.name for axis in self.axes), cell, strict=True))
+        return PlannedRun(run_id=run_id(config), coordinates=coordinates, config=config, teacher=teacher)
+
+    def distillation_of(self, run: PlannedRun) -> DistillConfig | None:
+        """Configuration of the distilled set that the run is trained on; None if the study does not create it."""
+        data = run.config.data
+        return self.distils.get(data.distilled_set) if isinstance(data, DistilledData) else None
+
+    def is_available(self, run: PlannedRun) -> bool:
+        """Whether the run's data are known, or the study creates them."""
+        return run.is_bound or self.distillation_of(run) is not None
 
     def to_distil(self) -> dict[str, DistillConfig]:
-        """The sets that its runs need and it makes itself, by name, less those whose contents are known."""
-        return {
-            str(plan.config.data.distilled): plan.distillation
-            for plan in self.expand(self.seeds[:1])
-            if plan.distillation and not plan.is_bound
-        }
+        """Distilled sets, by name, that the study needs and creates itself and whose contents are not known yet."""
+        lacking: dict[str, DistillConfig] = {}
+        for run in self.expand(self.seeds[:1]):
+            data, made_by = run.config.data, self.distillation_of(run)
+            if isinstance(data, DistilledData) and made_by is not None and not run.is_bound:
+                lacking[data.distilled_set] = made_by
+        return lacking
 
     def teaching(self, cell: tuple[str, ...], network: str | None = None) -> tuple[str, ...]:
-        """The cell of the network that teaches `cell`: that of label `network`, or the study's teacher."""
+        """The teacher's cell for `cell`, with network `network` or, by default, the study's teacher."""
         return (*cell[: self.column], network or self.teacher, *cell[self.column + 1 :])
 
     def config(self, arm: Arm, cell: tuple[str, ...], seed: int) -> RunConfig:
-        """The configuration of one arm in one cell with one seed; axes and overrides change only what the arm has.
+        """Configuration of one run: merges its layers, validates, scales by the budget, then applies `arm.exact`.
 
-        Raises ValueError where it is not allowed.
+        Raises ValueError if the configuration is not allowed.
         """
-        places = tuple(zip(self.axes, cell, strict=True))
-        beneath = merged(*(axis.choices[choice] for axis, choice in places if axis.beneath_arms))
-        varied = merged(*(axis.choices[choice] for axis, choice in places if not axis.beneath_arms), self.overrides)
-        architecture = str(varied.get("model.architecture", self.base.model.architecture))
-        shortcut = {"model.shortcut": "original"} if architecture.startswith("resnet") else {}
-        if architecture != "convnet":
-            beneath = {name: value for name, value in beneath.items() if name != "model.channels"}
-        recipe = merged({"seed": seed}, beneath, shortcut, arm.changes, arm.network_changes.get(architecture, {}))
-        changes = merged(recipe, self.applying(varied, arm, recipe))
+        values = merge_layers(*(layer.changes for layer in self.layers(arm, cell)), {"seed": seed})
+        distillation = values.pop("kd", None)
+        config = scale_epochs(from_dict(values), self.budget).replace(arm.exact)
         if arm.teacher is None:
-            return self.made(changes, arm.exact)
-        own = {name: value for name, value in changes.items() if name.partition(".")[0] != "kd"}
-        distillation = {name: value for name, value in changes.items() if name not in own}
-        student = self.made(own, arm.exact)
+            return config if distillation is None else config.replace({"kd": distillation})
         try:
             teacher = self.config(arm.teacher, self.teaching(cell, arm.teacher_network), seed)
         except ValueError as error:
             raise ValueError(f"kd.teacher.{error}") from error
-        return student.replace(distillation | {"kd.teacher": teacher.to_dict()})
+        return config.replace({"kd": {**(distillation or {}), "teacher": teacher.to_dict()}})
 
-    def made(self, changes: Changes, exact: Changes) -> RunConfig:
-        """The base with `changes`, its distilled set bound to the contents that are known, scaled, then with `exact`.
+    def layers(self, arm: Arm, cell: tuple[str, ...]) -> list[Layer]:
+        """The layers of an arm's recipe in a cell; later layers take precedence.
 
-        Raises ValueError where a change contradicts those contents.
+        The order is: architecture, base, the other settings of the network's choice, axes beneath the arms, the arm,
+        the other axes, overrides, and the known contents of the distilled set. The axes after the arm and the
+        overrides change only optional parts that the recipe has: an axis over `kd.alpha` varies the arms with knowledge
+        distillation and leaves the other arms, and teachers, unchanged.
+
+        Raises ValueError if an axis or override changes the teacher, or a change contradicts the distilled set.
         """
-        config = self.base.replace(changes)
-        known = dict(self.bindings.get(config.data.distilled or "", {}))
-        if config.data.label_temperature is not None:
+        places = list(zip(self.axes, cell, strict=True))
+        axis, choice = places.pop(self.column)
+        network = merge_layers(axis.choices[choice])
+        given = network["model"].pop("architecture")
+        architecture = str(given)  # whatever a user took for one, until it is validated
+        beneath, above = (
+            [
+                layer
+                for axis, choice in places
+                if axis.beneath_arms is is_beneath
+                for layer in axis.layers(choice, architecture)
+            ]
+            for is_beneath in (True, False)
+        )
+        layers = [
+            Layer(source=f"{axis.name} = {choice}", changes={"model.architecture": given}),
+            Layer(source="base", changes=self.base),
+            Layer(source=f"{axis.name} = {choice}", changes=network),
+            *beneath,
+            Layer(source=f"arm {arm.name}", changes=arm.changes),
+            Layer(source=f"arm {arm.name}, {architecture}", changes=arm.by_architecture.get(architecture, {})),
+        ]
+        values = merge_layers({"kd": {} if arm.teacher else None}, *(layer.changes for layer in layers))
+        for layer in (*above, Layer(source="overrides", changes=self.overrides)):
+            changes = applicable(layer.changes, values)
+            layers.append(Layer(source=layer.source, changes=changes))
+            values = merge_layers(values, changes)
+        return [*layers, *self._known_set(values)]
+
+    def _known_set(self, values: Mapping[str, Any]) -> list[Layer]:
+        """Layer with the known contents of `values`' distilled set. Raises ValueError if `values` contradict them."""
+        data = values.get("data", {})
+        known = dict(self.bindings.get(data.get("distilled_set", ""), {}))
+        if data.get("label_temperature") is not None:
             known.pop("data.label_temperature", None)
-        for name in [name for name in known if name in changes and changes[name] != known[name]]:
-            raise ValueError(f"{name} = {changes[name]!r}, but {config.data.distilled} has {known[name]!r}")
-        return scale_epochs(config.replace(known), self.budget).replace(exact)
-
-    def applying(self, varied: Changes, arm: Arm, recipe: Changes) -> Changes:
-        """`varied` less what it changes in optional parts that `arm` has not, `recipe` being its changes to the base.
-
-        So an axis over `kd.alpha` varies the arms that distil and leaves the others, and teachers, as they are. Raises
-        ValueError for a change to whom an arm learns from, which is the arm's own.
-        """
-        for name in varied:
-            if name in ("kd", "kd.teacher") or name.startswith("kd.teacher."):
-                raise ValueError(f"{name} cannot be varied by axis or override: the arm names its teacher")
-
-        def has(part: str) -> bool:
-            for layer in (varied, recipe):
-                if part in layer:
-                    return layer[part] is not None
-            if part == "kd":
-                return arm.teacher is not None
-            return getattr(self.base, part) is not None or any(name.startswith(f"{part}.") for name in recipe)
-
-        absent = {part for part in OPTIONAL if not has(part)}
-        return {name: value for name, value in varied.items() if name in OPTIONAL or name.split(".")[0] not in absent}
+        for name, value in known.items():
+            given = data.get(name.removeprefix("data."))
+            if given is not None and given != value:
+                raise ValueError(f"{name} = {given!r}, but {data['distilled_set']} has {value!r}")
+        return [Layer(source=f"distilled set {data['distilled_set']}", changes=known)] if known else []
 
     def scaled(self, budget: float) -> "Study":
-        """The study with every epoch constant times `budget`, which its name tells. Raises ValueError for none."""
+        """The study with every epoch constant multiplied by `budget`, as `<study>-budget-<budget>`.
+
+        Raises ValueError if `budget` is outside (0, inf).
+        """
         if not 0 < budget < math.inf:
             raise ValueError(f"budget = {budget:g} is outside (0, inf)")
         if budget == 1:
@@ -363,29 +526,34 @@ class Study:
         return dataclasses.replace(self, name=f"{self.name}-budget-{budget:g}", budget=self.budget * budget)
 
     def trained_by(self, engine: str) -> "Study":
-        """The study with every run by that engine, as `<study>-engine-<engine>`. Raises ValueError for none that is."""
-        if self.base.replace({"engine": engine}) == self.base:
+        """The study with all runs trained by `engine`, as `<study>-engine-<engine>`. Raises ValueError if unknown."""
+        known = typing.get_args(RunConfig.model_fields["engine"].annotation)
+        if engine not in known:
+            raise ValueError(f"engine = {engine!r} is not one of {', '.join(known)}")
+        if engine == self.base.get("engine", RunConfig.model_fields["engine"].default):
             return self
         name, overrides = f"{self.name}-engine-{engine}", {**self.overrides, "engine": engine}
         return dataclasses.replace(self, name=name, overrides=overrides)
 
     def smoke(self) -> "Study":
-        """The study as its smoke form shrinks it, under the name `<study>-smoke`; the paper's numbers are left out."""
+        """The study in its smoke form, as `<study>-smoke`, without the paper's accuracies."""
         form = self.smoke_form
+        undone = tuple(f"{part}." for part in form.changes)  # a change of a whole part replaces changes of its settings
+        kept = {name: value for name, value in self.overrides.items() if not name.startswith(undone)}
         return dataclasses.replace(
             self,
             name=f"{self.name}-smoke",
             reference=f"{self.reference}; smoke form{form.note and f', {form.note}'}",
             published={},
             budget=self.budget * form.budget,
-            overrides={**self.overrides, **form.changes},
+            overrides={**kept, **form.changes},
             only={**form.only, **self.only},
             cells=self._spared(form) if form.sparing else self.cells,
             seeds=self.seeds[: form.seeds],
         )
 
     def _spared(self, form: Smoke) -> tuple[Place, ...]:
-        """Arms and cells less those that the smoke form spares; a network that would have none left keeps all."""
+        """Arms and cells that the smoke form keeps; a network that would have no arm left keeps all."""
         places = [(arm.name, cell) for arm, cell in self.places()]
         left = [(arm, cell) for arm, cell in places if arm in form.sparing.get(cell[self.column], (arm,))]
         networks = {cell[self.column] for _, cell in left}

@@ -33,7 +33,11 @@ def hostile(study):
     """The study with hostile labels of its arms and networks, question, reference and name."""
     arms = tuple(dataclasses.replace(arm, label=f"{HOSTILE} {place}") for place, arm in enumerate(study.arms))
     axes = tuple(
-        dataclasses.replace(axis, choices={f"{name}{HOSTILE}": changes for name, changes in axis.choices.items()})
+        dataclasses.replace(
+            axis,
+            choices={f"{name}{HOSTILE}": changes for name, changes in axis.choices.items()},
+            by_architecture={f"{name}{HOSTILE}": changes for name, changes in axis.by_architecture.items()},
+        )
         for axis in study.axes
     )
     text = {"name": HOSTILE, "question": HOSTILE, "reference": HOSTILE, "teacher": f"{study.teacher}{HOSTILE}"}

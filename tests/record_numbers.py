@@ -9,7 +9,6 @@ are recorded, the first time or again after numbers were changed on purpose, by
 which replaces the rows of this machine and keeps those of others.
 """
 
-import dataclasses
 import json
 import platform
 import subprocess
@@ -112,7 +111,7 @@ def interrupt(config: RunConfig, root: Path, epoch: int) -> None:
 
 def distilled(row: str, root: Path) -> Row:
     """Distils digits by FRePo and returns the numbers, the digest being of the images and labels."""
-    config = dataclasses.replace(TINY, precision=row.split("/")[1])
+    config = TINY.model_copy(update={"precision": row.split("/")[1]})
     done = distill(config, Library(root / "data"))
     images, labels = done.distiller.prototypes()
     return {

@@ -6,6 +6,8 @@ Every network meets every norm and every arm that applies to it, and every norm 
 import dataclasses
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from crossarch.trainables.config.datasets import DATASETS, Dataset
 from crossarch.trainables.config.run import ModelConfig, RunConfig, from_dict
 
@@ -29,16 +31,16 @@ RESIDUAL = ("resnet18", "resnet50")
 DEEP = tuple(network for network in PATHS if PATHS[network])
 
 NORMS: dict[str, dict[str, Any]] = {
-    "batch": {"norm": "batch"},
-    "instance": {"norm": "instance"},
-    "group": {"norm": "group", "groups": 2},
+    "batch": {"norm": {"kind": "batch"}},
+    "instance": {"norm": {"kind": "instance"}},
+    "group": {"norm": {"kind": "group", "groups": 2}},
 }
 
-LION = {"name": "lion", "beta1": 0.95, "beta2": 0.98, "weight_decay": 5e-3}
+LION = {"name": "lion", "weight_decay": 5e-3}
 
 BASELINE: dict[str, Any] = {
     "learning_rate": {"schedule": "cosine", "maximum": 5e-3},
-    "optimizer": {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 5e-4},
+    "optimizer": {"name": "adamw", "weight_decay": 5e-4},
     "augmentation": {"folds": 1},
 }
 
@@ -53,7 +55,7 @@ KEEP_RATE = {"keep_rate": {"minimum": 0.5, "final": 0.8, "decay": 0.25}}
 
 SGD: dict[str, Any] = {
     "learning_rate": {"schedule": "step", "maximum": 1e-2, "decay": 0.1, "milestone": 4},
-    "optimizer": {"name": "sgd", "beta1": 0.9, "weight_decay": 5e-4},
+    "optimizer": {"name": "sgd", "weight_decay": 5e-4},
     "augmentation": {"folds": 0},
 }
 
@@ -84,12 +86,10 @@ MODEL_CHANGES: dict[str, dict[str, Any]] = {"sgd": {"first_norm": "batch"}, "per
 def make(network: str, norm: str, arm: str, seed: int = 0) -> RunConfig:
     """A run on two images of each digit. Arms with distillation learn from the convnet trained without the two."""
     model = NETWORKS[network] | NORMS[norm] | MODEL_CHANGES.get(arm, {})
-    if model.get("first_norm") == norm:
-        del model["first_norm"]
     if network in RESIDUAL:
         model["shortcut"] = "improved" if arm in DROPPED else "original"
     values = ARMS[arm] | {
-        "data": {"dataset": "digits", "images_per_class": 2},
+        "data": {"kind": "real", "dataset": "digits", "images_per_class": 2},
         "model": model,
         "epochs": EPOCHS,
         "batch_size": 10,
@@ -128,6 +128,9 @@ PLAIN = make("convnet", "batch", "baseline")
 # Networks alone, for images that no file holds.
 
 
+MODEL: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
+
+
 def images_of(channels: int = 3, classes: int = 10, resolution: int = 32) -> Dataset:
     """A data set of that form, CIFAR-10's unless told otherwise."""
     return dataclasses.replace(DATASETS["digits"], channels=channels, classes=classes, resolution=resolution)
@@ -135,5 +138,4 @@ def images_of(channels: int = 3, classes: int = 10, resolution: int = 32) -> Dat
 
 def model_of(network: str, norm: str = "batch", **changes: Any) -> ModelConfig:
     """A network of width 1 unless `changes` say otherwise."""
-    shortcut = {"shortcut": "original"} if network in RESIDUAL else {}
-    return ModelConfig(**{"architecture": network, **NORMS[norm], **shortcut, **changes})
+    return MODEL.validate_python({"architecture": network, **NORMS[norm], **changes})

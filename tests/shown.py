@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossarch.platform.store.ledger import Ledger
-from crossarch.platform.store.tracking import View, connect, default_tracking_uri
+from crossarch.platform.store.level import default_tracking_uri
+from crossarch.platform.store.tracking import View, connect
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -33,7 +34,7 @@ def assert_level(storage: Path, study: str, tracking: str | None = None) -> None
     """All that the ledger has is shown, each run and each epoch once, and nothing else as if it still ran."""
     ledger = Ledger(storage)
     invocations, known = ledger.invocations(study), ledger.read()
-    assert View(tracking or default_tracking_uri(storage)).level(study, "", invocations, known) == 0
+    assert View(tracking or default_tracking_uri(storage)).sync(study, "", invocations, known) == 0
     children, parents = runs(storage, study, tracking)
     assert {run.data.tags["crossarch.invocation"] for run in parents} == {each.id for each in invocations}
     assert not [run for run in (*children.values(), *parents) if run.info.status == "RUNNING"]

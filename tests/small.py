@@ -26,6 +26,19 @@ REAL = dataclasses.replace(
 SMALL = dataclasses.replace(REAL, name="small", arms=(ARMS["baseline"], ARMS["full"]), axes=(NETWORKS,))
 """Nine cells over three seeds, and three teachers; its smoke form has three cells and one teacher."""
 
+IMAGES = Axis(
+    name="images",
+    choices={"ipc1": {"data.images_per_class": 1}, "ipc10": {"data.images_per_class": 10}},
+    labels={"ipc1": "1 image", "ipc10": "10 images"},
+)
+
+LABELLED = dataclasses.replace(
+    SMALL,
+    name="labelled",
+    axes=(IMAGES, dataclasses.replace(NETWORKS, labels={"ConvNet": "3-layer CNN", "ResNet18": "ResNet-18"})),
+)
+"""No id of it is what people read: neither of an arm nor of a choice nor of a teacher's recipe."""
+
 MAIN = f"""
 import sys
 sys.path.append({str(Path(__file__).parent)!r})

@@ -16,8 +16,28 @@ FORBIDDEN = {
     "trainables/*": ("mlflow", "pyarrow", "crossarch.search_spaces", "crossarch.platform"),
     "trainables/config/*": ("torch",),
     "trainables/data/manifest.py": ("torch", "numpy"),
+    "platform/store/*": tuple(f"crossarch.platform.{name}" for name in ("scheduling", "report", "commands", "cli")),
+    "platform/scheduling/*": tuple(f"crossarch.platform.{name}" for name in ("report", "commands", "cli")),
+    "platform/report/*": (
+        *(f"crossarch.platform.{name}" for name in ("store", "scheduling", "commands", "cli")),
+        *("ray", "mlflow", "pyarrow"),
+    ),
+    "platform/commands/*": ("crossarch.platform.cli",),
 }
 RAY_IS_FOR = "trainables/tune.py"
+
+# What sets the variables that a library reads when it is imported, and so is imported before it.
+ENVIRONMENTS = {
+    "ray": "crossarch.platform.scheduling.ray_environment",
+    "mlflow": "crossarch.platform.store.mlflow_environment",
+}
+AT_THE_TOP = ("scheduling", "store", "report", "commands")
+"""Folders of the platform whose modules import nothing inside functions or for types alone."""
+LATE = {
+    "platform/scheduling/version_check.py: crossarch.trainables.config.identity",  # nodes may lack crossarch
+    "platform/commands/run.py: crossarch.platform.commands.train",  # a complete study is answered without it, at once
+}
+"""The exceptions."""
 
 
 def sources(root, folders=ROOMS):
@@ -91,6 +111,33 @@ def import_graph(root):
     return graph
 
 
+def unprepared_imports(root):
+    """Each import of a library in the platform that does not come after what sets its variables."""
+    for path, tree in sources(root, ["platform"]):
+        names = list(imported(tree))
+        for library, environment in ENVIRONMENTS.items():
+            first = next((place for place, name in enumerate(names) if within(name, library)), None)
+            if first is not None and not any(within(name, environment) for name in names[:first]):
+                yield f"{path}: {library}"
+
+
+def late_imports(root):
+    """Each import inside a function or for type checkers alone, in the folders of the platform that have none."""
+    for path, tree in sources(root, [f"platform/{name}" for name in AT_THE_TOP]):
+        late = list(imported(tree))
+        for name in imported(at_top(tree)):
+            late.remove(name)
+        yield from (f"{path}: {name}" for name in dict.fromkeys(late))
+
+
+def crowded_commands(root):
+    """Each function of the command line that imports more than the module with its work."""
+    for path, tree in sources(root, ["platform/cli"]):
+        for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+            if sum(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function)) > 1:
+                yield f"{path}: {function.name}"
+
+
 def circle(graph):
     """Modules that import each other in a circle, or None."""
     try:
@@ -98,6 +145,22 @@ def circle(graph):
     except graphlib.CycleError as error:
         return error.args[1]
     return None
+
+
+def mutual_folders(root):
+    """Each pair of folders of a room that import each other anywhere: inside functions and for type checkers, too."""
+    folders = {
+        ".".join(("crossarch", *path.with_suffix("").parts)): "/".join(path.parts[:2])
+        for path, _ in sources(root)
+        if len(path.parts) > 2
+    }
+    pairs = {
+        ("/".join(path.parts[:2]), folders[name])
+        for path, tree in sources(root)
+        if len(path.parts) > 2
+        for name in set(imported(tree)) & set(folders)
+    }
+    yield from sorted(f"{one} <-> {other}" for one, other in pairs if one < other and (other, one) in pairs)
 
 
 def unsafe_calls(root):
@@ -134,10 +197,42 @@ def house(tmp_path):
     return add
 
 
-@pytest.mark.parametrize("check", [forbidden_imports, bare_imports, unsafe_calls, bad_links])
+@pytest.mark.parametrize(
+    "check",
+    [forbidden_imports, bare_imports, unsafe_calls, bad_links, unprepared_imports, crowded_commands, mutual_folders],
+)
 def test_our_house_is_in_order(check):
     assert list(check(ROOT)) == []
     assert len(list(sources(ROOT))) > 10
+
+
+def test_the_platform_imports_at_the_top():
+    modules = {".".join(("crossarch", *path.with_suffix("").parts)) for path, _ in sources(ROOT)}
+    late = {each for each in late_imports(ROOT) if each.partition(": ")[2] in modules or "crossarch" not in each}
+    assert late == LATE
+
+
+def test_a_late_import_is_found(house):
+    house("platform/store/a.py", "if TYPE_CHECKING:\n    import mlflow\nimport pyarrow")
+    assert list(late_imports(house("platform/report/a.py", "def f():\n    from scipy import stats"))) == [
+        "platform/store/a.py: mlflow",
+        "platform/report/a.py: scipy",
+        "platform/report/a.py: scipy.stats",
+    ]
+
+
+def test_a_library_without_its_environment_is_found(house):
+    ours = "import crossarch.platform.scheduling.ray_environment\n"
+    house("platform/scheduling/a.py", f"{ours}from ray import tune")
+    house("platform/scheduling/b.py", f"from ray import tune\n{ours}")
+    found = list(unprepared_imports(house("platform/scheduling/c.py", "import ray")))
+    assert found == ["platform/scheduling/b.py: ray", "platform/scheduling/c.py: ray"]
+
+
+def test_a_crowded_command_is_found(house):
+    one = "def f():\n    from crossarch.platform.commands import run\n"
+    root = house("platform/cli/a.py", f"{one}def g():\n    import json\n    import re\n")
+    assert list(crowded_commands(root)) == ["platform/cli/a.py: g"]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +249,14 @@ def test_our_house_is_in_order(check):
         ("trainables/deep/tune.py", "import ray", "ray"),
         ("trainables/config/run.py", "import torch", "torch"),
         ("trainables/config/datasets.py", "import torch", "torch"),
+        (
+            "platform/report/sweep/a.py",
+            "from crossarch.platform.store.ledger import Ledger",
+            "crossarch.platform.store",
+        ),
+        ("platform/report/a.py", "def f():\n    import mlflow", "mlflow"),
+        ("platform/scheduling/a.py", "import crossarch.platform.report.page", "crossarch.platform.report"),
+        ("platform/commands/a.py", "from crossarch.platform import cli", "crossarch.platform.cli"),
     ],
 )
 def test_an_import_through_a_wall_is_found(house, path, text, wall):
@@ -217,6 +320,20 @@ def test_a_circle_is_found(house, there, back):
         "crossarch.trainables.a",
         "crossarch.trainables.b",
     }
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from crossarch.trainables.one.a import y",
+        "def use():\n    from crossarch.trainables.one import a",
+        "if TYPE_CHECKING:\n    import crossarch.trainables.one.a",
+    ],
+)
+def test_folders_that_import_each_other_are_found(house, back):
+    house("trainables/one/a.py", "from crossarch.trainables.other.b import x")
+    assert list(mutual_folders(house("trainables/other/b.py", ""))) == []
+    assert list(mutual_folders(house("trainables/other/c.py", back))) == ["trainables/one <-> trainables/other"]
 
 
 def test_a_front_door_that_imports_a_room_makes_a_circle(house):

@@ -75,7 +75,7 @@ def test_every_arm_it_names_can_be_trained():
 
 
 def test_its_example_of_any_network_is_a_run():
-    from crossarch.platform.cli.options import parse_changes
+    from crossarch.platform.commands.settings import parse_changes
     from crossarch.platform.validation import validate
     from crossarch.search_spaces.single import single_run
 
@@ -84,7 +84,7 @@ def test_its_example_of_any_network_is_a_run():
     (plan,) = single_run(arm, parse_changes(settings)).expand()
     config = validate(plan.config.to_dict())
     assert config.keep_rate is not None
-    assert config.keep_rate.blocks == ("network.features.2", "network.features.3")
+    assert config.model.drop_path_blocks == ("network.features.2", "network.features.3")
     assert config.kd is not None
 
 

@@ -1,4 +1,4 @@
-"""Where a run was trained: hardware, versions and commit, as far as they can be known."""
+"""Description of the environment of a run: hardware, versions and commit, as far as they can be determined."""
 
 import functools
 import importlib.metadata
@@ -13,8 +13,8 @@ KEYS = ("device", "cpu", "cores", "system", "python", "torch", "cuda", "torchvis
 
 @functools.cache
 def describe(device: str) -> Mapping[str, str]:
-    """The environment by the names of KEYS; what is not there is an empty string. `device` is torch's name."""
-    import torch  # slow: whoever only wants to know KEYS need not wait for it
+    """The environment by KEYS; unknown values are empty. `device` is a torch device."""
+    import torch  # slow, and not needed for KEYS
 
     return {
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
@@ -47,9 +47,9 @@ def _cpu_model() -> str:
 
 @functools.cache
 def commit() -> str:
-    """The git commit of the source tree that this file belongs to, with `+changes` if it differs; empty elsewhere.
+    """The git commit of this file's source tree, with `+changes` if it has uncommitted changes; empty without one.
 
-    An installed package lies in nobody's source tree, though its environment may lie inside one.
+    An installed package is not part of a source tree, even if its environment is inside one.
     """
     here = Path(__file__).resolve()
     git = ["git", "-C", str(here.parent)]

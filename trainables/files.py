@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and where a user's cache lies."""
+"""Atomic writing of files, lock files, and the user's cache folder."""
 
 import json
 import os
@@ -12,15 +12,15 @@ TEMPORARY_SUFFIX = ".partial"
 
 
 def cache_folder() -> Path:
-    """The user's folder for what can be made again: `crossarch` below XDG_CACHE_HOME, or ~/.cache."""
+    """The user's cache folder: `crossarch` below XDG_CACHE_HOME, or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossarch"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` make a temporary file beside `path` and moves it into place, durably.
+    """Writes a file atomically and durably: `write` makes a temporary file beside `path`, which is then moved there.
 
-    A process killed at any moment leaves the old file or the new one, and at worst a `*.partial` beside it.
-    Creates the folder. Raises OSError where the disk refuses.
+    A process that is killed leaves the old file or the new one, and possibly a `*.partial` beside it. Creates the
+    folder. Raises OSError if the disk refuses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
@@ -35,7 +35,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def writing(content: str | bytes) -> Callable[[Path], None]:
-    """Writes a file of `content`, text as UTF-8; for `write_atomically` and its like."""
+    """A function, for `write_atomically` and the like, that writes `content` to a file; texts as UTF-8."""
     raw = content.encode() if isinstance(content, str) else content
 
     def write(path: Path) -> None:
@@ -45,14 +45,14 @@ def writing(content: str | bytes) -> Callable[[Path], None]:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Writes `document` as JSON, as `write_atomically` does."""
+    """Writes `document` as JSON, by `write_atomically`."""
     write_atomically(path, writing(json.dumps(document, indent=1) + "\n"))
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds the lock file `path` against other processes and threads, waiting for it. Creates it and its folder."""
-    import fcntl  # not on Windows, where a run can be trained all the same
+    """Holds an exclusive lock on the file `path`, waiting for other holders. Creates the file and its folder."""
+    import fcntl  # not available on Windows, where runs can be trained without locks
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:

@@ -1,4 +1,4 @@
-"""A storage folder on this machine, and where it is a copy of one elsewhere, what passes between the two."""
+"""A local storage folder, and its synchronisation with remote storage if it is a working copy of one."""
 
 import os
 import shutil
@@ -12,72 +12,72 @@ from crossarch.trainables.files import write_atomically
 
 _SECOND = 10**9
 _TRANSFERS = 8
-"""At a time: small files wait for the network most of all."""
+"""Concurrent transfers: small files mostly wait for the network."""
 
 
 class StorageUnreachableError(OSError):
-    """Storage elsewhere does not answer, or refuses; one sentence without credentials."""
+    """Remote storage does not answer, or denies access; one sentence without credentials."""
 
 
 class Stamp(NamedTuple):
-    """What tells one version of a file from the next."""
+    """Identifies a version of a remote file."""
 
     size: int
-    """Bytes."""
+    """In bytes."""
     second: int
-    """Of its last change, by the clock of the storage, in seconds since 1970."""
+    """Time of its last change, by the storage's clock, in whole seconds since 1970."""
 
 
 class Files(Protocol):
-    """Files elsewhere, by names of parts with `/` between; each is there whole or not at all, and none is renamed.
+    """Files in remote storage, by names with `/` between their parts. Files are written atomically and never renamed.
 
-    All raise StorageUnreachableError where the storage does not answer or refuses.
+    All methods raise StorageUnreachableError if the storage does not answer or denies access.
     """
 
     def stamps(self, name: str) -> Mapping[str, Stamp]:
-        """Of the file `name`, or of all below it where it ends in `/`; what is not there is not among them."""
+        """The stamps of the file `name`, or of all files below a name that ends in `/`; missing files are left out."""
 
     def fetch(self, name: str, path: Path) -> None:
-        """Writes the file to `path`. Raises FileNotFoundError where it is not there."""
+        """Downloads the file to `path`. Raises FileNotFoundError if it is missing."""
 
     def send(self, path: Path, name: str) -> None:
-        """Makes the file what `path` holds."""
+        """Uploads the contents of `path` as the file `name`."""
 
     def remove(self, name: str) -> None:
-        """Removes the file; one that is not there is no error."""
+        """Removes the file, if it exists."""
 
 
 @dataclass(frozen=True)
 class WorkingCopy:
-    """A folder that is the storage itself, or with an `origin`, this machine's copy of it.
+    """A folder that is the storage itself or, with an `origin`, a local copy of remote storage.
 
-    A file that is as the origin has it bears the origin's whole second as its time of change. One that was written
-    here does not, and is left alone until it has been sent. Without an origin nothing passes.
+    A file that equals the origin's has the origin's time of change, in whole seconds, as its own. A file with any other
+    time was written here; it is not overwritten before it has been sent. Without an origin, pull and push do nothing.
     """
 
     root: Path
     origin: Files | None = None
 
     def name(self, path: Path) -> str:
-        """The name of a file below the root; that of a folder lacks the `/` at its end."""
+        """The name of a path below the root; for a folder without the `/` at its end."""
         return path.relative_to(self.root).as_posix()
 
     def pull(self, name: str) -> None:
-        """Makes the file, or all below a name that ends in `/`, what the origin has. Raises OSError."""
+        """Updates the file, or all files below a name that ends in `/`, from the origin. Raises OSError."""
         origin = self.origin
         if origin is None:
             return
-        there = origin.stamps(name)
-        here = {self.name(path): _stamp(path) for path in self._paths(name)}
-        for lost in here.keys() - there.keys():
-            if here[lost]:
+        remote = origin.stamps(name)
+        local = {self.name(path): _stamp(path) for path in self._paths(name)}
+        for lost in local.keys() - remote.keys():
+            if local[lost]:
                 (self.root / lost).unlink(missing_ok=True)
-        stale = [each for each, stamp in there.items() if each not in here or here[each] not in (None, stamp)]
+        stale = [file for file, stamp in remote.items() if file not in local or local[file] not in (None, stamp)]
         with ThreadPoolExecutor(_TRANSFERS) as transfers:
-            list(transfers.map(lambda each: self._fetch(origin, each, there[each]), stale))
+            list(transfers.map(lambda file: self._fetch(origin, file, remote[file]), stale))
 
     def push(self, name: str) -> None:
-        """Sends the file, or all below a name that ends in `/`, where it has been written here. Raises OSError."""
+        """Sends the file, or all files below a name that ends in `/`, if they were written here. Raises OSError."""
         origin = self.origin
         if origin is None:
             return
@@ -86,7 +86,7 @@ class WorkingCopy:
             list(transfers.map(lambda path: self._send(origin, path), changed))
 
     def write(self, name: str, write: Callable[[Path], None]) -> None:
-        """`write_atomically`, and to the origin first: what is here is there. Raises OSError where either refuses."""
+        """Writes a file atomically, first to the origin, so that the copy is never ahead. Raises OSError."""
 
         def both(temporary: Path) -> None:
             write(temporary)
@@ -97,27 +97,27 @@ class WorkingCopy:
         write_atomically(self.root / name, both)
 
     def drop(self, name: str) -> None:
-        """Removes the file, or all below a name that ends in `/`, at the origin and here. Raises OSError."""
+        """Removes the file, or all files below a name that ends in `/`, at the origin and here. Raises OSError."""
         if self.origin is not None:
-            for each in self.origin.stamps(name):
-                self.origin.remove(each)
+            for file in self.origin.stamps(name):
+                self.origin.remove(file)
         self.forget(name)
 
     def forget(self, name: str) -> None:
-        """Removes what is here of a name, and leaves the origin alone."""
+        """Removes the file, or all files below a name that ends in `/`, here but not at the origin."""
         if name.endswith("/"):
             shutil.rmtree(self.root / name, ignore_errors=True)
         else:
             (self.root / name).unlink(missing_ok=True)
 
     def names(self, name: str) -> frozenset[str]:
-        """What the storage has below a name that ends in `/`, whether it is here or not. Raises OSError."""
+        """The names of all files of the storage below a name that ends in `/`, fetched or not. Raises OSError."""
         if self.origin is not None:
             return frozenset(self.origin.stamps(name))
         return frozenset(self.name(path) for path in self._paths(name))
 
     def _paths(self, name: str) -> list[Path]:
-        """The files here, hidden ones aside: locks and what is half written."""
+        """The local files of a name, without hidden ones, which are locks and temporary files."""
         paths = (self.root / name).rglob("*") if name.endswith("/") else (self.root / name,)
         return [path for path in paths if path.is_file() and not path.name.startswith(".")]
 
@@ -140,7 +140,7 @@ class WorkingCopy:
 
 
 def _kept(origin: Files, path: Path, name: str) -> Stamp:
-    """The origin's stamp of what has just been sent. Raises StorageUnreachableError where it is not all there."""
+    """The origin's stamp of a file just sent. Raises StorageUnreachableError if the origin lacks a part of it."""
     stamp = origin.stamps(name).get(name)
     if stamp is None or stamp.size != path.stat().st_size:
         raise StorageUnreachableError(f"{name} was sent to the storage, which does not have it whole")
@@ -152,6 +152,8 @@ def _mark(path: Path, stamp: Stamp) -> None:
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """That of the origin; None where the file was written here."""
-    found = path.stat()
-    return Stamp(found.st_size, found.st_mtime_ns // _SECOND) if found.st_mtime_ns % _SECOND == 0 else None
+    """The origin's stamp of a local file; None if the file was written here."""
+    status = path.stat()
+    if status.st_mtime_ns % _SECOND != 0:
+        return None
+    return Stamp(status.st_size, status.st_mtime_ns // _SECOND)

@@ -1,15 +1,11 @@
-"""The commands that time: what the engines gain, and what the method and the platform cost."""
+"""Commands that measure speed: of the engines, and the overhead of the method and the platform."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crossarch.platform.cli.options import check_study, console, number_option, whole_number, whole_number_option
-from crossarch.platform.errors import BadInputError, refusing
-from crossarch.platform.store.storage import require_writable
+from crossarch.platform.cli.options import number_option, whole_number, whole_number_option
 
 bench_app = typer.Typer(
     help="Time the engines against the field's loop, or the platform.",
@@ -18,19 +14,6 @@ bench_app = typer.Typer(
 
 Out = Annotated[Path | None, typer.Option(help="JSON file to write.")]
 Export = Annotated[Path | None, typer.Option(help="Write the runs for a bare machine, and time none.")]
-
-
-def _check_writable(**files: Path | None) -> None:
-    for option, file in files.items():
-        if file:
-            require_writable(file.parent, option)
-
-
-@contextmanager
-def _timing() -> Iterator[Callable[[str], None]]:
-    """Gives what is told of that which is timed now."""
-    with console().status("Timing ...") as shown:
-        yield lambda what: shown.update(f"Timing {what} ...")
 
 
 @bench_app.callback()
@@ -50,34 +33,13 @@ def bench(
     """Time the field's loop, the readable loop and the fast ones, in turns."""
     if context.invoked_subcommand:
         return
-    from crossarch.platform.report.overhead import export_timed, render_bench, timed_bench
-    from crossarch.trainables.analysis.engine_speed import diverged, measure
-    from crossarch.trainables.analysis.step_cost import FEWEST_REPEATS
-    from crossarch.trainables.files import write_json
-    from crossarch.trainables.training.batch import find_device
+    from crossarch.platform.commands import bench
 
-    _check_writable(out=out, export=export)
-    if smoke:
-        ipc, width, epochs, repeats = "1", 1 / 32, 1, FEWEST_REPEATS
-    with refusing():
-        runs = timed_bench(architectures.split(","), [whole_number(each) for each in ipc.split(",")], width)
-        if export:
-            export_timed(runs, export)
-            return
-        with _timing() as tell:
-            document = measure(
-                runs,
-                epochs=epochs,
-                repeats=repeats,
-                device=find_device(None),
-                on_run=tell,
-            )
-    if out:
-        write_json(out, document)
-    console().print(render_bench(document))
-    if lost := diverged(document):
-        console().print(f"The loss is not finite: {'; '.join(lost)}.", style="red")
-        raise typer.Exit(1)
+    sizes = [whole_number(each) for each in ipc.split(",")]
+    status = bench.time_engines(
+        architectures.split(","), sizes, width, epochs, repeats, smoke=smoke, out=out, export=export
+    )
+    raise typer.Exit(status)
 
 
 @bench_app.command()
@@ -88,22 +50,10 @@ def platform(
     out: Out = None,
 ) -> None:
     """Time the platform on runs that train nothing."""
-    from crossarch.platform.scheduling.cost import measure
-    from crossarch.trainables.files import write_json
+    from crossarch.platform.commands import platform_cost
 
-    _check_writable(out=out)
     sizes = [whole_number(each) for each in cohorts.split(",")]
-    if min(runs, reported, *sizes) < 1:
-        raise BadInputError(f"runs = {runs}, cohorts = {cohorts}, reported = {reported}: at least 1 of each is needed")
-    document = measure(runs, sizes, reported, console())
-    if out:
-        write_json(out, document)
-    lines = [line for each in document["cohorts"] for line in each.items()]
-    lines += [(name, value) for name, value in document.items() if isinstance(value, float | int)]
-    for name, value in lines:
-        console().print(f"{name.replace('_', ' ')}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}")
-    if any(each["lost"] for each in document["cohorts"]) or document["not_finished"]:
-        raise typer.Exit(1)
+    raise typer.Exit(platform_cost.time_platform(runs, sizes, reported, out))
 
 
 def overhead(
@@ -118,27 +68,6 @@ def overhead(
     export: Export = None,
 ) -> None:
     """Time a training step of every arm: what the method costs."""
-    from crossarch.platform.report.overhead import export_timed, render_overhead, timed_runs
-    from crossarch.search_spaces.overhead import overhead_study
-    from crossarch.trainables.analysis.step_cost import measure
-    from crossarch.trainables.files import write_json
-    from crossarch.trainables.training.batch import find_device
+    from crossarch.platform.commands import bench
 
-    _check_writable(out=out, export=export)
-    with refusing():
-        study = overhead_study(architectures.split(","), width, batch)
-        check_study(study)
-        if export:
-            export_timed(timed_runs(study), export)
-            return
-        with _timing() as tell:
-            document = measure(
-                timed_runs(study),
-                steps=steps,
-                repeats=repeats,
-                device=find_device(None),
-                on_network=tell,
-            )
-    if out:
-        write_json(out, document)
-    console().print(render_overhead(document))
+    bench.time_overhead(architectures.split(","), width, batch, steps, repeats, out=out, export=export)

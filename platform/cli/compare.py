@@ -1,13 +1,12 @@
-"""The command `crossarch compare`."""
+"""Command `crossarch compare`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crossarch.platform.cli.options import DEFAULT_STORAGE, Budget, Only, Smoke, Storage, console, find_study
-from crossarch.platform.errors import BadInputError, refusing
-from crossarch.platform.store.storage import require_writable
+from crossarch.platform.cli.options import DEFAULT_STORAGE, Budget, Only, Smoke, Storage
+from crossarch.platform.commands.requests import Selection
 
 _SIDE = "A study's name or file, with @COMMIT for the runs that a commit trained."
 
@@ -43,25 +42,10 @@ def compare(
 
     What a ledger has is not trained again: so that two commits train the same runs, give each a --storage of its own.
     """
-    from crossarch.platform.report.comparison import common_keys, make_side, render_comparison, sheets_of, split_commit
-    from crossarch.platform.report.comparison import compare as compare_sides
-    from crossarch.platform.report.export import write_sheets
-    from crossarch.platform.store.ledger import Ledger
+    from crossarch.platform.commands import compare
 
-    folder = require_writable(out, "out") if out else None
-    sides = []
-    for text, root in ((a, storage), (b, against or storage)):
-        name, commit = split_commit(text)
-        shown = f"{text} in {root}" if against else text
-        sides.append((shown, find_study(name, smoke, budget, root, only), commit, root))
-    (_, first, _, _), (_, second, _, _) = sides
-    keys = tuple(key.strip() for key in by.split(",")) if by is not None else common_keys(first, second)
-    if len(set(keys)) != len(keys):
-        raise BadInputError(f"by = {by!r} names a key twice")
-    with refusing():
-        left, right = (make_side(text, study, Ledger(root), keys, commit) for text, study, commit, root in sides)
-        found = compare_sides(left, right, keys)
-    console().print(render_comparison(found))
-    if folder:
-        for path in write_sheets(sheets_of(found), folder):
-            typer.echo(path)
+    first, second = (
+        Selection(study=name, only=only, budget=budget, smoke=smoke, storage=root)
+        for name, root in ((a, storage), (b, against or storage))
+    )
+    compare.compare_studies(first, second, by, out, show_storage=against is not None)

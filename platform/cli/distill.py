@@ -1,4 +1,4 @@
-"""The command `crossarch distill`: a distilled set of one's own, into the store."""
+"""Command `crossarch distill`: dataset distillation into the store."""
 
 from typing import Annotated
 
@@ -14,14 +14,9 @@ from crossarch.platform.cli.options import (
     Resources,
     Storage,
     Tracking,
-    console,
-    make_demand,
-    make_site,
-    parse_changes,
     whole_number_option,
 )
-from crossarch.platform.errors import BadInputError, refusing
-from crossarch.platform.store.storage import require_writable
+from crossarch.platform.commands.requests import Placement
 
 
 def distill(
@@ -44,18 +39,17 @@ def distill(
     data_root: DataRoot = None,
 ) -> None:
     """Distil a data set and put it into the store. Ctrl-C ends tidily; running again continues."""
-    from crossarch.platform.scheduling.distil import distil_into_store
-    from crossarch.search_spaces.distillations import distillation
-    from crossarch.trainables.data.manifest import check_name
+    from crossarch.platform.commands import distill
 
-    changes = {"images_per_class": ipc, "seed": seed} | ({} if steps is None else {"steps": steps})
-    with refusing():
-        root = require_writable(storage)
-        given = parse_changes(settings or [])
-        for key in given:
-            if key in (*changes, "dataset", "distiller", "steps"):
-                raise BadInputError(f"{key} = {given[key]!r}: give it as an option, --{key} or --ipc")
-        config = distillation(distiller, dataset, {**given, **changes})
-        chosen = check_name(name or f"{dataset}-{distiller}-ipc{ipc}")
-        site = make_site(root, tracking, address, data_root, make_demand(gpus_per_run, resources, labels), grows_to)
-    raise typer.Exit(distil_into_store(config, chosen, site, console()))
+    options = {"images_per_class": ipc, "seed": seed} | ({} if steps is None else {"steps": steps})
+    placement = Placement(
+        storage=storage,
+        tracking=tracking,
+        address=address,
+        gpus_per_run=gpus_per_run,
+        resources=resources,
+        labels=labels,
+        grows_to=grows_to,
+        data_root=data_root,
+    )
+    raise typer.Exit(distill.distill(distiller, dataset, settings or [], options, name, placement))

@@ -1,9 +1,10 @@
-"""Accuracy over a number that a study varies, as its `Chart` declares: lines from the table, and how they are drawn."""
+"""Charts of accuracy over a number that a study varies, as its `Chart` declares: from the table to figure and sheet."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
 
 from crossarch.platform.report.figures import ACCURACY_WIDTH, COLOURS, Drawn, band, draw_line, drawn, label
 from crossarch.platform.report.sheets import Sheet, figure, sheet, summed, words
@@ -11,11 +12,8 @@ from crossarch.platform.report.stats import Summary
 from crossarch.platform.report.tables import Cell, Table
 from crossarch.search_spaces.study import Chart, Study
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 Key = tuple[str, str]
-"""A line: network and arm by label, the arm empty where arms are points."""
+"""Identifies a line: labels of network and arm; the arm is empty if the chart's points are arms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +22,11 @@ class Line:
 
     name: str
     place: int
-    """Of its style: the same in every panel, whatever has been run."""
+    """Index of its style: the same in every panel, whichever runs have finished."""
     points: tuple[tuple[float, Summary], ...]
-    """Where, and over the finished runs, from left to right."""
+    """x and summary over the finished runs of each point, from left to right."""
     is_level: bool = False
-    """Whether it is one number, drawn all through the panel."""
+    """Whether it is a single number, drawn as a horizontal line across the panel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +38,12 @@ class ChartPanel:
 
     @property
     def places(self) -> tuple[float, ...]:
-        """Where any line has a point."""
+        """All x at which a line has a point, sorted."""
         return tuple(sorted({at for line in self.lines if not line.is_level for at, _ in line.points}))
 
 
 def chart_panels(table: Table) -> tuple[ChartPanel, ...]:
-    """The panels that have a point, in the chart's order."""
+    """The panels of the study's chart that have a point, in the chart's order; empty for a study without a chart."""
     chart = table.study.chart
     if chart is None:
         return ()
@@ -58,7 +56,7 @@ def chart_panels(table: Table) -> tuple[ChartPanel, ...]:
 
 
 def _shown(study: Study, chart: Chart) -> dict[str, list[Key]]:
-    """The lines that each panel may have, level lines last."""
+    """The lines that each panel may have, whichever runs have finished; horizontal lines last."""
     drawn = [arm for arm in study.arms if arm.name in chart.arms]
     levels: list[Key] = [(study.teacher, arm.label) for arm in study.arms if arm.name in chart.levels]
     shown: dict[str, list[Key]] = {}
@@ -73,7 +71,7 @@ def _shown(study: Study, chart: Chart) -> dict[str, list[Key]]:
 
 
 def spread_out(panels: Sequence[Sequence[Key]]) -> dict[Key, int]:
-    """A style's place for each line, no two the same; lines of one panel share no colour while there are enough."""
+    """A unique style index for each line; lines of one panel have different colours as long as these suffice."""
     places: dict[Key, int] = {}
     for key in dict.fromkeys(key for keys in panels for key in keys):
         beside = {places[other] % len(COLOURS) for keys in panels if key in keys for other in keys if other in places}
@@ -93,38 +91,37 @@ def _lines(chart: Chart, table: Table, panel: str, keys: Sequence[Key], places: 
             for row_arm, choice, column, cell in _cells(chart, table)
             if column == network and arm in ("", row_arm) and cell.accuracy
         ]
-        points = [(at, told) for choice, told in own for where, at in chart.points.get(choice, ()) if where == panel]
+        points = [(at, mean) for choice, mean in own for name, at in chart.points.get(choice, ()) if name == panel]
         if is_level:
-            points = [(0.0, told) for _, told in own]
+            points = [(0.0, mean) for _, mean in own]
         if points:
-            name = ", ".join(filter(None, key))
+            name = ", ".join(filter(None, (table.study.label(table.study.columns, network), arm)))
             ordered = tuple(sorted(points, key=lambda point: point[0]))
             yield Line(name=name, place=places[key], points=ordered, is_level=is_level)
 
 
 def _cells(chart: Chart, table: Table) -> Iterator[tuple[str, str, str, Cell]]:
-    """Arm, what the chart calls the point, network and cell."""
-    names = {arm.label: arm.name for arm in table.study.arms}
+    """Arm's label, the ids of the choice on the chart's axis and of the network, and the cell, of all cells."""
     for row in table.rows:
-        choice = names[row.arm] if chart.axis == "arm" else row.choices[table.axes.index(chart.axis)]
-        for network, cell in zip(table.networks, row.cells, strict=True):
+        choice = dict(zip(("arm", *table.axes), row.ids, strict=True))[chart.axis]
+        for network, cell in zip(table.network_ids, row.cells, strict=True):
             if cell:
                 yield row.arm, choice, network, cell
 
 
 def chart_figures(chart: Chart, panels: Sequence[ChartPanel]) -> Drawn:
-    """The panels as they are drawn."""
+    """Draws the panels."""
     drawers = [_drawer(chart, panel) for panel in panels]
     return drawn(drawers, legend_of(panels), width=ACCURACY_WIDTH, abreast=2)
 
 
 def legend_of(panels: Sequence[ChartPanel]) -> dict[int, str]:
-    """The names of all lines by their places."""
+    """The names of all lines by their style indices."""
     return dict(sorted({line.place: line.name for panel in panels for line in panel.lines}.items()))
 
 
-def _drawer(chart: Chart, panel: ChartPanel) -> "Callable[[Axes], None]":
-    def draw(axes: "Axes") -> None:
+def _drawer(chart: Chart, panel: ChartPanel) -> Callable[[Axes], None]:
+    def draw(axes: Axes) -> None:
         if chart.log:
             axes.set_xscale("log")
         for line in panel.lines:
@@ -137,17 +134,18 @@ def _drawer(chart: Chart, panel: ChartPanel) -> "Callable[[Axes], None]":
     return draw
 
 
-def _draw_line(axes: "Axes", line: Line, everywhere: Sequence[float]) -> None:
+def _draw_line(axes: Axes, line: Line, everywhere: Sequence[float]) -> None:
     points = line.points
     if line.is_level:
         points = tuple((at, points[0][1]) for at in (everywhere[0], everywhere[-1]))
     places = [at for at, _ in points]
-    told = [summary for _, summary in points]
-    draw_line(axes, line.place, places, [each.mean for each in told], band(told), markersize=5, linewidth=1.6)
+    summaries = [summary for _, summary in points]
+    means = [summary.mean for summary in summaries]
+    draw_line(axes, line.place, places, means, band(summaries), markersize=5, linewidth=1.6)
 
 
 def chart_sheet(chart: Chart, panels: Sequence[ChartPanel], name: str) -> Sheet:
-    """The data of the chart, a point a row; level lines are at no place."""
+    """The data of the chart, one row per point; horizontal lines have no x."""
     counted = ("At", "Mean", "Std", "n")
     rows = (
         (

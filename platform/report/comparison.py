@@ -1,4 +1,4 @@
-"""A comparison as sheets for files, and in a terminal."""
+"""Compares two studies, or two commits of one study, cell by cell: differences with 95 % intervals."""
 
 import math
 import re
@@ -13,20 +13,18 @@ from rich.text import Text
 
 from crossarch.platform.report.sheets import DECIMALS, Entry, Sheet, figure, sheet, summed, words
 from crossarch.platform.report.stats import Interval, Summary, paired_interval, summarize
-from crossarch.platform.report.tables import Conditions, conditions, labels_of
+from crossarch.platform.report.tables import Conditions, conditions
 from crossarch.platform.report.terminal import sheet_grid
 from crossarch.platform.report.verdicts import welch
 from crossarch.platform.report.wording import METRICS, number, title
-from crossarch.platform.scheduling.sampling import recorded_forms
-from crossarch.platform.store.ledger import Ledger
 from crossarch.platform.text import one_line
-from crossarch.search_spaces.study import Planned, Study
+from crossarch.search_spaces.study import PlannedRun, Study
 from crossarch.trainables.config.identity import METHOD_VERSION, run_id
 from crossarch.trainables.config.result import RunResult
-from crossarch.trainables.config.run import RunConfig, flatten
+from crossarch.trainables.config.run import RunConfig, flatten, setting_fields
 
 Key = tuple[str, ...]
-"""What a cell is called: a value of each of the keys."""
+"""Identifies a cell: one value per key."""
 
 Method = Literal["paired", "Welch", ""]
 SideVerdict = Literal["A higher", "B higher", "not shown", "too few seeds", "the same runs", "no result"]
@@ -34,24 +32,24 @@ SideVerdict = Literal["A higher", "B higher", "not shown", "too few seeds", "the
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The runs of one cell on one side, one of them with a result; of several cells where the keys join them."""
+    """The runs of one cell on one side, at least one with a result; of several cells if the keys do not differ."""
 
     labels: Key
-    """As the cell is shown."""
+    """Display labels of the cell, one per key."""
     accuracies: Mapping[int, float]
-    """In %, by seed, over all cells of the group; of seeds with which all of them have finished."""
+    """Mean accuracy over the group's cells in %, by seed; only seeds for which all cells have finished."""
     runs: frozenset[tuple[str, str]]
-    """Id and end of the runs with a result, of any outcome: equal ones are one training."""
+    """(run id, end time) of the recorded runs, of any outcome; equal pairs are the same training."""
     seconds: float
-    """On the device, summed over these runs."""
+    """Device seconds, summed over `runs`."""
     config: RunConfig
-    """Of one of its runs."""
+    """Configuration of one of the runs."""
     cells: int = 1
-    """How many of the study's it is."""
+    """Number of the study's cells in the group."""
 
     @property
     def summary(self) -> Summary | None:
-        """Over seeds."""
+        """Summary of the accuracies over seeds; None without accuracies."""
         return summarize(list(self.accuracies.values())) if self.accuracies else None
 
 
@@ -62,24 +60,27 @@ class Side:
     name: str
     groups: Mapping[Key, Group]
     left_out: int = 0
-    """Runs of other METHOD_VERSIONs than the rest."""
+    """Number of runs left out, as their METHOD_VERSION differs."""
     method_version: int
     metric: str
     conditions: Conditions
-    """Of the runs with a result."""
+    """Conditions (hardware, software, commits) of the recorded runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A cell of which both sides have results."""
+    """A cell with results on both sides."""
 
     labels: Key
     a: Group
     b: Group
     shared: int
-    """Seeds with a result on both sides."""
+    """Number of seeds with an accuracy on both sides."""
     difference: float | None
-    """Points by which B is above A: over shared seeds where it is paired, else of the means; None for the same runs."""
+    """B - A in percentage points: over shared seeds if paired, else of the means.
+
+    None if a side has no accuracy, or both sides are the same runs.
+    """
     interval: Interval | None
     method: Method
     verdict: SideVerdict
@@ -87,7 +88,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Cells side by side, in A's order."""
+    """Comparison of two sides, with matched cells in A's order."""
 
     a: Side
     b: Side
@@ -96,27 +97,23 @@ class Comparison:
     only_a: tuple[Group, ...]
     only_b: tuple[Group, ...]
     differing: tuple[str, ...]
-    """Settings, by dotted name, in which matched cells differ, teachers' left out."""
+    """Dotted names of settings in which matched cells differ, without teachers' settings."""
 
 
 def group_runs(
-    study: Study, planned: Iterable[Planned], results: Mapping[str, RunResult], by: Sequence[str]
+    study: Study, planned: Iterable[PlannedRun], results: Mapping[str, RunResult], by: Sequence[str]
 ) -> dict[Key, Group]:
-    """The runs of `planned` that have results, by what they are in `by`: `arm`, an axis, or a setting."""
-    found: dict[Key, list[Planned]] = {}
+    """Groups the recorded runs of `planned` by their values of the keys `by`: `arm`, axes or settings."""
+    found: dict[Key, list[PlannedRun]] = {}
     for plan in planned:
-        found.setdefault(tuple(_value(study, plan, name) for name in by), []).append(plan)
-    labels = labels_of(study.arms)
-    made = {key: _group(study, by, key, plans, results, labels) for key, plans in found.items()}
+        found.setdefault(tuple(_value(plan, name) for name in by), []).append(plan)
+    made = {key: _group(study, by, key, plans, results) for key, plans in found.items()}
     return {key: group for key, group in made.items() if group.runs}
 
 
-def _value(study: Study, plan: Planned, name: str) -> str:
-    if name == "arm":
-        return plan.arm
-    axes = [axis.name for axis in study.axes]
-    if name in axes:
-        return plan.cell[axes.index(name)]
+def _value(plan: PlannedRun, name: str) -> str:
+    if name in plan.coordinates:
+        return plan.coordinates[name]
     settings = dict(flatten(plan.config))
     if name not in settings:
         return "–"
@@ -124,11 +121,9 @@ def _value(study: Study, plan: Planned, name: str) -> str:
 
 
 def check_keys(study: Study, by: Sequence[str]) -> None:
-    """Raises ValueError for a key that `group_runs` does not know."""
-    from crossarch.platform.store.schema import setting_fields
-
+    """Raises ValueError for a key that is not `arm`, an axis or a setting."""
     axes = [axis.name for axis in study.axes]
-    known = {"arm", *axes, *(field.name for field in setting_fields())}
+    known = {"arm", *axes, *(name for name, _ in setting_fields())}
     for name in by:
         if name not in known:
             raise ValueError(f"by = {name!r} is not arm, an axis of {study.name} ({', '.join(axes)}) or a setting")
@@ -138,26 +133,28 @@ def _group(
     study: Study,
     by: Sequence[str],
     key: Key,
-    plans: Sequence[Planned],
+    plans: Sequence[PlannedRun],
     results: Mapping[str, RunResult],
-    labels: Mapping[str, str],
 ) -> Group:
     by_seed: dict[int, list[float | None]] = {}
     there: dict[str, RunResult] = {}
     for plan in plans:
-        name = run_id(plan.config)
+        name = plan.run_id
         result = results.get(name)
         finished = result is not None and result.outcome == "finished"
         by_seed.setdefault(plan.config.seed, []).append(getattr(result, study.metric) if finished else None)
         if result is not None:
             there[name] = result
-    selected = any(result.outcome == "stopped" for result in there.values())  # those left were chosen by accuracy
+    selected = any(result.outcome == "stopped" for result in there.values())  # early stopping is by accuracy
     whole = {
         seed: statistics.fmean(value for value in values if value is not None)
         for seed, values in by_seed.items()
         if None not in values and not selected
     }
-    shown = tuple(labels[value] if name == "arm" else value for name, value in zip(by, key, strict=True))
+    coordinates = plans[0].coordinates
+    shown = tuple(
+        study.label(name, value) if name in coordinates else value for name, value in zip(by, key, strict=True)
+    )
     return Group(
         labels=shown,
         accuracies=whole,
@@ -169,7 +166,7 @@ def _group(
 
 
 def compare(a: Side, b: Side, by: Sequence[str]) -> Comparison:
-    """The cells of both sides, matched by their keys. Raises ValueError where the sides measure different things."""
+    """Compares the cells of both sides, matched by their keys. Raises ValueError if the sides' metrics differ."""
     if a.metric != b.metric:
         raise ValueError(f"metric = {a.metric!r} of {a.name} cannot be compared with {b.metric!r} of {b.name}")
     matched = [key for key in a.groups if key in b.groups]
@@ -185,7 +182,7 @@ def compare(a: Side, b: Side, by: Sequence[str]) -> Comparison:
 
 
 def pair(a: Group, b: Group) -> Pair:
-    """Two groups side by side: paired over shared seeds where there are two or more, else Welch's interval."""
+    """Compares two groups (see `differ`)."""
     same = a.runs == b.runs and a.accuracies == b.accuracies
     difference, interval, method = differ({}, {}) if same else differ(a.accuracies, b.accuracies)
     return Pair(
@@ -201,10 +198,18 @@ def pair(a: Group, b: Group) -> Pair:
 
 
 def differ(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float | None, Interval | None, Method]:
-    """How far B is above A, accuracies in % by seed: difference, its 95 % interval, and how that was made.
+    """Difference B - A of accuracies, with its 95 % confidence interval.
 
-    Student's t over the differences of shared seeds where there are two or more (a seed draws the same data and
-    weights on both sides); else Welch's (1947), for which both sides need two. None where a side has no result.
+    With two or more shared seeds, Student's t interval of the paired differences (a seed draws the same data and
+    weights on both sides); else Welch's interval (1947), which needs two seeds per side.
+
+    Args:
+        a: Accuracies of A in %, by seed.
+        b: Accuracies of B in %, by seed.
+
+    Returns:
+        The difference in percentage points (None if a side is empty), its interval (None for too few seeds), and the
+        method.
     """
     shared = sorted(a.keys() & b.keys())
     if len(shared) > 1:
@@ -221,7 +226,7 @@ def differ(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float | None
 
 
 def verdict(difference: float | None, interval: Interval | None) -> SideVerdict:
-    """Which side is higher where the whole interval says so."""
+    """The higher side if the interval excludes 0, else `not shown`, or why there is no interval."""
     if difference is None:
         return "no result"
     if interval is None:
@@ -232,7 +237,7 @@ def verdict(difference: float | None, interval: Interval | None) -> SideVerdict:
 
 
 def differing(configs: Iterable[tuple[RunConfig, RunConfig]]) -> Iterator[str]:
-    """The settings in which any of the pairs differ, the seed left out."""
+    """Yields the dotted names of settings, other than the seed, that differ in any of the pairs."""
     pairs = [(dict(flatten(first)), dict(flatten(second))) for first, second in configs]
     names = dict.fromkeys(name for pair in pairs for settings in pair for name in settings)
     for name in names:
@@ -244,34 +249,52 @@ _AT_COMMIT = re.compile(r"(.+)@([0-9a-f]{4,40})")
 
 
 def split_commit(text: str) -> tuple[str, str | None]:
-    """`quickstart@9616db4` as study and commit; without `@` and 4 to 40 hexadecimal digits, the study alone."""
+    """Splits `quickstart@9616db4` into study and commit (4 to 40 hexadecimal digits); the commit is None if absent."""
     found = _AT_COMMIT.fullmatch(text)
     return (found[1], found[2]) if found else (text, None)
 
 
 def common_keys(a: Study, b: Study) -> tuple[str, ...]:
-    """`arm`, and the axes that both studies have, in the order of `a`."""
+    """`arm` and the axes common to both studies, in the order of `a`."""
     others = {axis.name for axis in b.axes}
     return ("arm", *(axis.name for axis in a.axes if axis.name in others))
 
 
-def make_side(name: str, study: Study, ledger: Ledger, by: Sequence[str], commit: str | None = None) -> Side:
-    """A study's recorded runs of whatever seeds, or those that a commit trained; of one METHOD_VERSION alone.
+def make_side(
+    name: str,
+    study: Study,
+    recorded: Mapping[str, RunResult],
+    versions: Mapping[str, int],
+    by: Sequence[str],
+    commit: str | None = None,
+    *,
+    place: str = "the ledger",
+) -> Side:
+    """One side of a comparison: a study's recorded runs with any seeds, or those trained by a commit.
 
-    Raises ValueError where there are none, or the study has not one of the keys `by`.
+    Only runs of one METHOD_VERSION are included: the current one, or with `commit` the latest among its runs.
+
+    Args:
+        name: Display name of the side.
+        study: The study, including all points chosen by its sampler.
+        recorded: Results by recorded run id, of this study and of others.
+        versions: METHOD_VERSION by recorded run id.
+        by: The keys by which cells are distinguished.
+        commit: First digits of the commit whose runs are used; None for all.
+        place: Where the runs are recorded, for messages.
+
+    Raises:
+        ValueError: There are no such runs, or the study does not have one of the keys `by`.
     """
     check_keys(study, by)
-    versions = ledger.versions()
-    recorded = ledger.read()
     results = recorded
     if commit is not None:
         results = {run: each for run, each in recorded.items() if commit_of(each).startswith(commit)}
         if not results:
             there = sorted({commit_of(each) or "unknown" for each in recorded.values()})
             told = f"there are {', '.join(there)}" if there else "there are none"
-            raise ValueError(f"commit = {commit!r} trained no run below {str(ledger.root)!r}: {told}")
-    form = recorded_forms(study, ledger)[-1]
-    planned = tuple(form.expand(tuple(sorted({each.config.seed for each in results.values()})) or None))
+            raise ValueError(f"commit = {commit!r} trained no run below {place!r}: {told}")
+    planned = tuple(study.expand(tuple(sorted({each.config.seed for each in results.values()})) or None))
     ids = {plan.config: run_id(plan.config) for plan in planned}
     own = set(ids.values())
     mine = {run: run if run in own else ids.get(result.config) for run, result in results.items()}
@@ -279,10 +302,10 @@ def make_side(name: str, study: Study, ledger: Ledger, by: Sequence[str], commit
     version = METHOD_VERSION if commit is None else max((versions[run] for run in mine), default=METHOD_VERSION)
     kept = {planned_as: results[run] for run, planned_as in mine.items() if planned_as and versions[run] == version}
     if not kept:
-        raise ValueError(f"study = {name!r} has no results in {str(ledger.root)!r}: `crossarch run` trains them")
+        raise ValueError(f"study = {name!r} has no results in {place!r}: `crossarch run` trains them")
     return Side(
         name=name,
-        groups=group_runs(form, planned, kept, by),
+        groups=group_runs(study, planned, kept, by),
         left_out=len(mine) - len(kept),
         method_version=version,
         metric=study.metric,
@@ -291,12 +314,12 @@ def make_side(name: str, study: Study, ledger: Ledger, by: Sequence[str], commit
 
 
 def commit_of(result: RunResult) -> str:
-    """The commit that trained it; empty where it does not tell."""
+    """The commit that trained a run; empty if unknown."""
     return str(result.environment.get("commit") or "")
 
 
 MOST_SETTINGS = 12
-"""Names of settings that a terminal lists."""
+"""Maximum number of differing settings listed in the terminal."""
 
 _SIDES = ("A", "B")
 _COUNTED = tuple(f"{name} {side}" for side in _SIDES for name in ("Mean", "Std", "n", "Device (s)"))
@@ -304,7 +327,7 @@ _MEASURED = (*_COUNTED, "Shared seeds", "Difference", "Low", "High")
 
 
 def cells_sheet(found: Comparison) -> Sheet:
-    """Every cell that both sides have, with exact numbers."""
+    """Table of the matched cells, with unrounded numbers."""
     return sheet(
         "compare",
         f"{found.a.name} (A) and {found.b.name} (B), cell by cell",
@@ -335,7 +358,7 @@ def _measured(group: Group) -> tuple[Entry, ...]:
 
 
 def one_side_sheet(found: Comparison) -> Sheet:
-    """The cells of which only one side has results."""
+    """Table of the cells with results on one side only."""
     columns = ("Mean", "Std", "n", "Device (s)")
     return sheet(
         "compare-one-side",
@@ -352,7 +375,7 @@ def one_side_sheet(found: Comparison) -> Sheet:
 
 
 def told(found: Comparison) -> list[str]:
-    """What the numbers mean, a sentence each."""
+    """Sentences that explain the numbers."""
     sentences = [
         f"{METRICS.get(found.a.metric, found.a.metric)}, mean ± sample standard deviation; n runs finished.",
         "Difference: points by which B is above A, with its 95 % interval: Student's t over the differences of shared "
@@ -371,7 +394,7 @@ def told(found: Comparison) -> list[str]:
 
 
 def render_comparison(found: Comparison) -> RenderableType:
-    """Both sides, their cells beside each other, what only one of them has, and what they cost."""
+    """Renders both sides, the matched cells, the cells of one side only, and the explanations for the terminal."""
     views: list[RenderableType] = [
         *(Text(f"{side} is {_side(of)}") for side, of in zip(_SIDES, (found.a, found.b), strict=True)),
         Text(_configurations(found)),
@@ -443,5 +466,5 @@ def _configurations(found: Comparison) -> str:
 
 
 def sheets_of(found: Comparison) -> Iterable[Sheet]:
-    """The sheets that have rows."""
+    """The non-empty tables of the comparison."""
     return [each for each in (cells_sheet(found), one_side_sheet(found)) if each.rows]

@@ -1,25 +1,20 @@
-"""All that a study's page says, as plain data and finished pictures; `page` only lays it out."""
+"""Contents of a study's report: plain data and pictures, which `page` lays out."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from crossarch.platform.report import charts, curves, figures, sheets, verdicts
-from crossarch.platform.report.pictures import Mosaic, mosaics, real_data
-from crossarch.platform.report.reproduce import command, without_places
+from crossarch.platform.report.digest import digest
+from crossarch.platform.report.pictures import Mosaic, real_data
 from crossarch.platform.report.sheets import Sheet
 from crossarch.platform.report.svg import Picture, make_picture, swatch
 from crossarch.platform.report.sweep.content import robustness_answers
 from crossarch.platform.report.tables import Table, build_table
 from crossarch.platform.report.wording import METRICS, caption, footer
 from crossarch.platform.text import one_line
+from crossarch.search_spaces.catalog import command, without_places
 from crossarch.search_spaces.study import Chart, Study
 from crossarch.trainables.config.result import RunResult
-
-VERSION = 4
-"""Raised when the same results would make another page."""
 
 LOSS_NOTE = (
     "As trained: augmented, with dropped paths, and with distillation's term where the arm distils, "
@@ -29,7 +24,7 @@ LOSS_NOTE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What the page and the files beside it hold."""
+    """Contents of the page and of the files beside it."""
 
     study: str
     question: str
@@ -38,47 +33,53 @@ class Report:
     claims: Sheet
     numbers: Sheet
     headline: str
-    """The verdicts against the paper, counted; empty where the paper has no number."""
+    """Numbers of verdicts against the paper; empty if the paper has no accuracy."""
     against: Sheet
     pictures: tuple[Picture, ...]
     legend: tuple[tuple[str, str], ...]
-    """The swatch of an arm, or of a network in a sweep, an `svg` element, and its label."""
+    """(swatch, label) pairs of the arms, or of the networks in a sweep; a swatch is an `svg` element."""
     answers: tuple[Sheet, ...]
-    """How robust a sweep's method is; none for other studies."""
+    """Tables on the robustness of a sweep's method; empty for other studies."""
     mosaics: tuple[Mosaic, ...]
     real: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
-    """How many runs, and how long they took; `machines` has the rest."""
+    """(name, text) pairs on the number of runs and their duration; `machines` has the hardware."""
     machines: Sheet
     runs: Sheet
     failures: Sheet
     command: str
     commits: tuple[str, ...]
     as_of: str
-    """The instant of the latest result."""
+    """Time of the latest result, in UTC."""
     digest: str
-    """Equal digests make equal pages (`digest`)."""
+    """Digest of the page's contents (`digest.digest`): equal digests give equal pages."""
 
     @property
     def sheets(self) -> tuple[Sheet, ...]:
-        """Every table, the figures' data included."""
+        """All tables, including the figures' data."""
         tables = (self.verdict, self.claims, self.numbers, self.against, self.machines, self.runs, self.failures)
         return (*tables, *self.answers, *(picture.data for picture in self.pictures))
 
 
-def digest(table: Table, results: Mapping[str, RunResult], root: Path, recorded: Sequence[str] = ()) -> str:
-    """What a page depends on, without making it."""
-    from crossarch.platform.scheduling.data import store
-
-    runs = [(run.run_id, run.outcome, results[run.run_id].finished_at) for run in table.runs if run.run_id in results]
-    told = [VERSION, repr(table.study), list(table.seeds), sorted(runs), store(root).names(), list(recorded)]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-
 def make_report(
-    study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult], root: Path, recorded: Sequence[str] = ()
+    study: Study,
+    seeds: tuple[int, ...],
+    results: Mapping[str, RunResult],
+    *,
+    recorded: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    mosaics: Sequence[Mosaic] = (),
 ) -> Report:
-    """The report of `study` from results by run id; `recorded` are the commands that ran it, oldest first."""
+    """The report of `study` from results by run id.
+
+    Args:
+        study: The study, bound to the distilled sets that it was trained on.
+        seeds: The seeds of the reported runs.
+        results: Recorded results by run id, of this study and of others.
+        recorded: The commands that ran the study, oldest first.
+        sets: Names of all distilled sets in the storage, used for the digest only.
+        mosaics: Pictures of the distilled sets of the study's runs.
+    """
     table = build_table(study, seeds, results)
     known = [results[run.run_id] for run in table.runs if run.run_id in results]
     arms = [arm.label for arm in study.arms]
@@ -98,7 +99,7 @@ def make_report(
         pictures=robust.pictures or tuple(pictures(table, results, where)),
         legend=tuple((swatch(place), one_line(name)) for place, name in named),
         answers=robust.sheets,
-        mosaics=tuple(mosaics(study, seeds, root)),
+        mosaics=tuple(mosaics),
         real=tuple(real_data(study, seeds)),
         facts=tuple((name, text) for name, text in footer(table) if name in ("Runs", "Training", "Cost", "Mixed")),
         machines=sheets.machines(table, results),
@@ -107,12 +108,12 @@ def make_report(
         command=command(study, seeds) or next((without_places(each) for each in reversed(recorded)), ""),
         commits=table.conditions.commits,
         as_of=max((each.finished_at for each in known), default="")[:19].replace("T", " "),
-        digest=digest(table, results, root, recorded),
+        digest=digest(table, results, recorded=recorded, sets=sets),
     )
 
 
 def explained(table: Table) -> list[str]:
-    """`caption` in the words of the page."""
+    """The sentences of `caption`, worded for the page."""
     sentences = [sentence.replace("In brackets: points", "Gap: points") for sentence in caption(table)]
     if any(cell and cell.published for row in table.rows for cell in row.cells):
         sentences.append("Paper: the number that the paper prints, in brackets the points by which ours is above it.")
@@ -120,14 +121,14 @@ def explained(table: Table) -> list[str]:
 
 
 def conditions_in_words(table: Table) -> str:
-    """On what the numbers were made, a sentence."""
+    """Sentence on the hardware and software of the runs; empty if unknown."""
     known = table.conditions
     where = "; ".join(filter(None, ("; ".join(known.hardware), "; ".join(known.software))))
     return f"Trained on {one_line(where)}." if where else ""
 
 
 def pictures(table: Table, results: Mapping[str, RunResult], where: str) -> Iterable[Picture]:
-    """The figures for which there are data."""
+    """Yields the figures for which there are data."""
     study = table.study
     seeds = f"n = {len(table.seeds)} seeds a cell where all finished" if len(table.seeds) > 1 else "n = 1 run a cell"
     if any(cell and (cell.accuracy or cell.published) for row in table.rows for cell in row.cells):
@@ -142,7 +143,7 @@ def pictures(table: Table, results: Mapping[str, RunResult], where: str) -> Iter
 
 
 def accuracy_picture(table: Table, told: str) -> Picture:
-    """Accuracy by network and arm, beside the paper's."""
+    """Figure of the accuracy by network and arm, with the paper's accuracies."""
     arms = [arm.label for arm in table.study.arms]
     cells = [cell for row in table.rows for cell in row.cells if cell]
     spread = "Error bars: one sample standard deviation. " if len(table.seeds) > 1 else ""
@@ -153,7 +154,7 @@ def accuracy_picture(table: Table, told: str) -> Picture:
 
 
 def chart_picture(chart: Chart, drawn: Sequence[charts.ChartPanel], table: Table, told: str) -> Picture:
-    """Accuracy over what the study varies, as the paper's figure has it."""
+    """Figure of the accuracy over the study's varied quantity, as in the paper's figure."""
     spread = "Band: one sample standard deviation. " if len(table.seeds) > 1 else ""
     note = f"{METRICS.get(table.study.metric, table.study.metric)}, mean of the finished runs. {spread}{told}"
     return make_picture(
@@ -168,7 +169,7 @@ def chart_picture(chart: Chart, drawn: Sequence[charts.ChartPanel], table: Table
 
 
 def curve_picture(study: Study, panels: tuple[curves.Panel, ...], quantity: str, name: str, told: str) -> Picture:
-    """Curves over epochs, a panel a network."""
+    """Figure of curves over epochs, one panel per network."""
     axis = curves.QUANTITIES[quantity]
     band = (
         "Band: one sample standard deviation over seeds. "

@@ -1,4 +1,4 @@
-"""Curves over epochs: from results to the mean and spread over seeds, arm by arm and network by network."""
+"""Curves over epochs: means and standard deviations over seeds, by arm and network."""
 
 import math
 from collections.abc import Mapping
@@ -8,11 +8,10 @@ from crossarch.platform.report.sheets import Sheet, figure, sheet, summed, words
 from crossarch.platform.report.stats import Summary, summarize
 from crossarch.platform.report.wording import title
 from crossarch.search_spaces.study import Study
-from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.config.result import RunResult
 
 QUANTITIES = {"validation_accuracy": "Validation accuracy (%)", "train_loss": "Training loss (nats)"}
-"""What a curve may be of, by the name of `Point`'s field, as its axis has it."""
+"""Quantities of curves: axis labels by field of `Point`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +20,7 @@ class Series:
 
     arm: str
     place: int
-    """Of the arm among the study's."""
+    """Index of the arm among the study's arms."""
     epochs: tuple[int, ...]
     summaries: tuple[Summary, ...]
     """Over the finished runs, at each of `epochs`."""
@@ -32,6 +31,7 @@ class Panel:
     """The curves of one network at one choice of the other axes."""
 
     cell: tuple[str, ...]
+    """The labels of the choices."""
     network: str
     series: tuple[Series, ...]
 
@@ -42,15 +42,15 @@ class Panel:
 
 
 def panels(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult], quantity: str) -> tuple[Panel, ...]:
-    """The panels that have a curve of `quantity`, a field of `Point`, over finished runs."""
+    """The panels that have a curve of `quantity`, a field of `Point`, over the finished runs of `seeds`."""
     runs: dict[tuple[str, ...], dict[str, list[RunResult]]] = {}
     for plan in study.expand(seeds):
-        result = results.get(run_id(plan.config))
+        result = results.get(plan.run_id)
         if result is not None and result.outcome == "finished":
             runs.setdefault(plan.cell, {}).setdefault(plan.arm, []).append(result)
     places = {arm.name: place for place, arm in enumerate(study.arms)}
     order = {network: place for place, network in enumerate(study.networks)}
-    found = []
+    made = []
     for cell in sorted(runs, key=lambda cell: _order(study, cell, order)):
         drawn = [
             _series(study.arms[places[arm]].label, places[arm], own, quantity)
@@ -58,12 +58,13 @@ def panels(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult
         ]
         kept = tuple(each for each in drawn if each.epochs)
         if kept:
-            found.append(Panel(cell=cell, network=cell[study.column], series=kept))
-    return tuple(found)
+            labels = study.labels(cell)
+            made.append(Panel(cell=labels, network=labels[study.column], series=kept))
+    return tuple(made)
 
 
 def _order(study: Study, cell: tuple[str, ...], networks: Mapping[str, int]) -> tuple[int, ...]:
-    """Choices as the axes have them, the network last."""
+    """The sort key of a cell: indices of its choices, the network's last."""
     places = [list(axis.choices).index(choice) for axis, choice in zip(study.axes, cell, strict=True)]
     return (*(place for index, place in enumerate(places) if index != study.column), networks[cell[study.column]])
 
@@ -80,7 +81,7 @@ def _series(arm: str, place: int, results: list[RunResult], quantity: str) -> Se
 
 
 def curve_sheet(study: Study, drawn: tuple[Panel, ...], quantity: str, name: str) -> Sheet:
-    """The data of the curves, a point a row."""
+    """The data of the curves, one row per point."""
     counted = ("Epoch", "Mean", "Std", "n")
     rows = (
         (*map(words, panel.cell), words(series.arm), figure(epoch), *summed(summary, 3))

@@ -13,10 +13,10 @@ from crossarch.platform.text import one_line
 from crossarch.trainables.files import write_atomically, writing
 
 _FORMULA = re.compile(r"\s*[=+\-@\t\r|%]")
-"""How a text begins that a spreadsheet would calculate (OWASP, CSV injection)."""
+"""Beginnings of texts that a spreadsheet would take for formulas (OWASP, CSV injection)."""
 
 _MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
-"""A hyphen before a number that is nothing else."""
+"""A hyphen that is a minus sign: before a number, and not part of a word or a range."""
 
 _LATEX = str.maketrans(
     {
@@ -40,17 +40,17 @@ _LATEX = str.maketrans(
         "–": "--",
     }
 )
-"""`[` stands in braces, as it would be taken for an argument after a line's end."""
+"""`[` is put in braces: after a line break it would begin an optional argument."""
 
 
 def to_csv(sheet: Sheet) -> str:
-    """A header and a line a row; numeric columns hold exact numbers or nothing, texts no formulas."""
+    """CSV with a header. Numeric columns hold exact numbers or nothing; texts are escaped so that none is a formula."""
     rows = ([_csv(entry, place in sheet.numeric) for place, entry in enumerate(row)] for row in sheet.rows)
     return csv_text([map(plain, sheet.columns), *rows])
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    """A line a row."""
+    """CSV, one line per row."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
@@ -63,13 +63,13 @@ def _csv(entry: Entry, numeric: bool) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` on one line, with an apostrophe before what a spreadsheet would take for a formula."""
+    """`text` on one line, after an apostrophe if a spreadsheet would take it for a formula."""
     text = one_line(text)
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def to_latex(sheet: Sheet) -> str:
-    """A `table` with the rules of booktabs; `\\usepackage{booktabs}` is all it needs (T1 fonts for straight quotes)."""
+    """A LaTeX `table`; needs only `\\usepackage{booktabs}`, and T1 fonts for straight quotes."""
     columns = "".join("r" if place in sheet.numeric else "l" for place in range(len(sheet.columns)))
     caption = " ".join(filter(None, (f"{sheet.title}.", sheet.note)))
     lines = [
@@ -93,12 +93,12 @@ def _latex(texts: "list[str] | tuple[str, ...]") -> str:
 
 
 def escape_latex(text: str) -> str:
-    """`text` on one line that reads as it is; characters beyond Latin need an engine that knows them."""
+    """`text` on one line, escaped for LaTeX. Characters beyond Latin need an engine that supports them."""
     return _MINUS.sub("$-$", one_line(text).translate(_LATEX))
 
 
 def to_markdown(sheet: Sheet) -> str:
-    """A GitHub-flavoured table below its title, numbers to the right."""
+    """A GitHub-flavoured Markdown table below its title, numeric columns aligned to the right."""
     table = grid(sheet.columns, ([entry.text for entry in row] for row in sheet.rows), sheet.numeric)
     parts = [f"**{escape_markdown(sheet.title)}**", table, escape_markdown(sheet.note)]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -109,15 +109,15 @@ FORMATS: Mapping[str, tuple[str, str, Callable[[Sheet], str]]] = {
     "tex": ("LaTeX", "text/x-tex", to_latex),
     "md": ("Markdown", "text/markdown", to_markdown),
 }
-"""By the files' suffix: name, media type, and how a sheet is written."""
+"""By file suffix: the format's name, its media type, and the function that writes a sheet."""
 
 
 def write_sheets(sheets: Iterable[Sheet], folder: Path) -> list[Path]:
-    """Writes every sheet in every format; the files. Raises OSError."""
+    """Writes every sheet in every format into `folder`. Returns the files. Raises OSError if the disk refuses."""
     written = []
-    for each in sheets:
+    for sheet in sheets:
         for suffix, (_, _, write) in FORMATS.items():
-            path = folder / f"{each.name}.{suffix}"
-            write_atomically(path, writing(write(each)))
+            path = folder / f"{sheet.name}.{suffix}"
+            write_atomically(path, writing(write(sheet)))
             written.append(path)
     return written

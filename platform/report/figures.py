@@ -1,4 +1,4 @@
-"""The report's figures: curves with bands, and accuracy by network; drawn for paper, made fit for the page by `svg`."""
+"""The report's figures: curves with bands, and accuracy by network. Drawn for paper; `svg` adapts them to the page."""
 
 import itertools
 import math
@@ -6,42 +6,43 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from matplotlib import rc_context, rcdefaults, rcParams
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from crossarch.platform.report.curves import Panel, Series
 from crossarch.platform.report.stats import Summary
 from crossarch.platform.report.tables import Cell, Row, Table
 from crossarch.platform.text import one_line
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 INK = "#1b1f24"
-"""Of text and axes."""
+"""Colour of text and axes."""
 LINES = "#d8dce1"
-"""Of the grid."""
+"""Colour of the grid."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#1c1f24", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, black a little lighter so that the page can tell it from INK."""
+"""Okabe and Ito's colours; black is a little lighter, so that the page can tell it from INK."""
 DASHES: tuple[Any, ...] = (
     "-",
     *((0, lengths) for lengths in ((5, 2), (6, 2, 1, 2), (1, 1.5), (10, 3), (3, 1, 1, 1, 1, 1))),
     *((0, lengths) for lengths in ((2, 2), (9, 2, 3, 2), (4, 1, 4, 3))),
 )
-"""As many as markers, and more than colours: lines of one colour differ in both."""
+"""As many as markers, and more than colours: lines of the same colour differ in dashes and marker."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*")
 WIDTH, HEIGHT = 3.6, 2.7
-"""Of one panel, in inches, its margins included."""
+"""Size of one panel in inches, margins included."""
 ACCURACY_WIDTH = 5.2
-"""Of a panel of several networks, in inches."""
+"""Width in inches of a panel with several networks."""
 LEFT, RIGHT, BOTTOM, TOP = 0.62, 0.22, 0.48, 0.3
 """Margins of a panel, in inches."""
 LEGEND_LINE = 0.22
 """Height of a line of the legend, in inches."""
 ABREAST = 3
-"""Panels beside each other in a figure of many."""
+"""Panels per row in a figure of many."""
 LONGEST_LABEL = 40
-"""Characters of a label; the tables have the rest."""
+"""Characters of a label; longer ones are cut, and the tables have them in full."""
 BAND = 0.16
 """Opacity of the band of one standard deviation."""
 
@@ -66,12 +67,12 @@ SETTINGS: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
 }
-"""Of matplotlib while a figure is drawn and while it is saved."""
+"""matplotlib's settings while a figure is drawn and while it is saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How an arm is drawn, told apart by colour, dashes and marker alike."""
+    """How an arm is drawn: colour, dashes and marker each distinguish it."""
 
     colour: str
     dashes: Any
@@ -79,7 +80,7 @@ class Style:
 
 
 def style(place: int) -> Style:
-    """The style of the arm that is the study's `place`-th, from 0."""
+    """The style of the arm with index `place` among the study's arms."""
     return Style(
         colour=COLOURS[place % len(COLOURS)],
         dashes=DASHES[place % len(DASHES)],
@@ -88,19 +89,17 @@ def style(place: int) -> Style:
 
 
 class Drawn(NamedTuple):
-    """What is drawn of several panels."""
+    """Several panels, each drawn by itself and all in one figure."""
 
     panels: "list[Figure]"
-    """Each by itself."""
+    """One figure per panel, without a legend."""
     whole: "Figure"
-    """All in one, with a legend."""
+    """All panels in one figure, with a legend."""
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Our settings, whatever the user's are."""
-    from matplotlib import rc_context, rcdefaults, rcParams
-
+    """matplotlib's defaults and our SETTINGS for the context, whatever the user's settings are."""
     with rc_context():
         rcdefaults()
         rcParams.update(SETTINGS)
@@ -108,21 +107,21 @@ def drawing() -> Iterator[None]:
 
 
 def label(text: str) -> str:
-    """`text` on one short line; matplotlib would leave out what begins with an underscore."""
+    """`text` on one short line, escaped where matplotlib would leave it out of legends: after an underscore."""
     line = one_line(text)
     short = line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}…"
     return f"\u200b{short}" if short.startswith("_") else short
 
 
 def curve_figures(panels: Sequence[Panel], ylabel: str) -> Drawn:
-    """The curves of each panel, all with the same axes."""
+    """Draws the curves of each panel, all with the same axes."""
     arms = {series.place: series.arm for panel in panels for series in panel.series}
     limits = _limits(panels)
     return drawn([_curve(panel, ylabel, limits) for panel in panels], arms)
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float, int]:
-    """Of all bands, and the last epoch."""
+    """Lowest and highest value of all bands, with some room, and the last epoch."""
     lows, highs = band([summary for panel in panels for series in panel.series for summary in series.summaries])
     low, high = min(lows), max(highs)
     room = 0.04 * (high - low) or 1.0
@@ -130,8 +129,8 @@ def _limits(panels: Sequence[Panel]) -> tuple[float, float, int]:
     return low - room, high + room, last
 
 
-def _curve(panel: Panel, ylabel: str, limits: tuple[float, float, int]) -> "Callable[[Axes], None]":
-    def draw(axes: "Axes") -> None:
+def _curve(panel: Panel, ylabel: str, limits: tuple[float, float, int]) -> Callable[[Axes], None]:
+    def draw(axes: Axes) -> None:
         for series in panel.series:
             _draw_series(axes, series)
         low, high, last = limits
@@ -140,7 +139,7 @@ def _curve(panel: Panel, ylabel: str, limits: tuple[float, float, int]) -> "Call
     return draw
 
 
-def _draw_series(axes: "Axes", series: Series) -> None:
+def _draw_series(axes: Axes, series: Series) -> None:
     means = [summary.mean for summary in series.summaries]
     edges = band(series.summaries) if any(summary.std for summary in series.summaries) else None
     every = max(1, math.ceil(len(means) / 6))
@@ -149,28 +148,31 @@ def _draw_series(axes: "Axes", series: Series) -> None:
 
 
 def band(summaries: Sequence[Summary]) -> tuple[list[float], list[float]]:
-    """One standard deviation below and above each mean."""
+    """The values one standard deviation below and above each mean."""
     means, spreads = zip(*((summary.mean, summary.std or 0.0) for summary in summaries), strict=True)
     return list(map(operator.sub, means, spreads)), list(map(operator.add, means, spreads))
 
 
 def draw_line(
-    axes: "Axes",
+    axes: Axes,
     place: int,
     at: Sequence[float],
     values: Sequence[float],
     edges: tuple[Sequence[float], Sequence[float]] | None,
-    **how: Any,
+    **options: Any,
 ) -> None:
-    """The line of the study's `place`-th arm, in a band between its edges, if it has any."""
+    """Draws a line in the style of the arm with index `place`, and a band between its `edges`, if given.
+
+    `options` are further arguments of `Axes.plot`.
+    """
     look = style(place)
     if edges:
         axes.fill_between(at, *edges, color=look.colour, alpha=BAND, linewidth=0)
-    axes.plot(at, values, color=look.colour, linestyle=look.dashes, marker=look.marker, **how)
+    axes.plot(at, values, color=look.colour, linestyle=look.dashes, marker=look.marker, **options)
 
 
 def accuracy_figures(table: Table, arms: Sequence[str]) -> Drawn:
-    """A panel for each choice of the other axes: a dot an arm and network, the paper's number hollow."""
+    """Draws one panel per choice of the other axes, one marker per arm and network; the paper's numbers are hollow."""
     limits, there = _accuracy_limits(table), {row.arm for row in table.rows}
     shown = {place: arm for place, arm in enumerate(arms) if arm in there}
     groups = itertools.groupby(table.rows, key=lambda row: row.choices)
@@ -179,6 +181,7 @@ def accuracy_figures(table: Table, arms: Sequence[str]) -> Drawn:
 
 
 def _accuracy_limits(table: Table) -> tuple[float, float]:
+    """Lowest and highest value of all error bars, ours and the paper's, with some room."""
     cells = [cell for row in table.rows for cell in row.cells if cell]
     ours = [(cell.accuracy.mean, cell.accuracy.std or 0) for cell in cells if cell.accuracy]
     papers = [(cell.published.accuracy, cell.published.std or 0) for cell in cells if cell.published]
@@ -190,10 +193,10 @@ def _accuracy_limits(table: Table) -> tuple[float, float]:
 
 def _accuracy(
     table: Table, heading: str, rows: Sequence[Row], arms: Mapping[int, str], limits: tuple[float, float]
-) -> "Callable[[Axes], None]":
+) -> Callable[[Axes], None]:
     slots = {arm: (slot, style(place)) for slot, (place, arm) in enumerate(arms.items())}
 
-    def draw(axes: "Axes") -> None:
+    def draw(axes: Axes) -> None:
         step = 0.8 / len(slots)
         for row in rows:
             slot, look = slots[row.arm]
@@ -210,51 +213,49 @@ def _accuracy(
     return draw
 
 
-def _draw_cell(axes: "Axes", cell: Cell, at: float, step: float, look: Style) -> None:
-    both = cell.accuracy is not None and cell.published is not None
+def _draw_cell(axes: Axes, cell: Cell, at: float, step: float, look: Style) -> None:
+    """Draws our accuracy at the x position `at`, and the paper's; side by side where the cell has both."""
+    shift = step / 5 if cell.accuracy is not None and cell.published is not None else 0.0
     common: dict[str, Any] = {"color": look.colour, "fmt": look.marker, "markersize": 6, "capsize": 2.5}
     if cell.accuracy:
-        axes.errorbar(at - both * step / 5, cell.accuracy.mean, yerr=cell.accuracy.std, **common)
+        axes.errorbar(at - shift, cell.accuracy.mean, yerr=cell.accuracy.std, **common)
     if cell.published:
-        place, spread = at + both * step / 5, cell.published.std
-        axes.errorbar(place, cell.published.accuracy, yerr=spread, markerfacecolor="none", elinewidth=0.8, **common)
+        hollow = {**common, "markerfacecolor": "none", "elinewidth": 0.8}
+        axes.errorbar(at + shift, cell.published.accuracy, yerr=cell.published.std, **hollow)
 
 
 def legend_columns(arms: Iterable[str], wide: float) -> int:
-    """How many entries fit beside each other in `wide` inches."""
+    """Number of legend entries per line of `wide` inches, estimated from the longest label."""
     entry = 0.8 + 0.09 * max((len(label(arm)) for arm in arms), default=0)
     return max(1, int(wide / entry))
 
 
 def drawn(
-    drawers: "Sequence[Callable[[Axes], None]]",
+    drawers: Sequence[Callable[[Axes], None]],
     arms: Mapping[int, str],
     *,
     width: float = WIDTH,
     abreast: int = ABREAST,
     top: float = TOP,
 ) -> Drawn:
-    """What `compose` makes of each panel, without a legend and `top` below its edge, and of all."""
+    """Composes each panel alone, without a legend and with the margin `top`, and all panels in one figure."""
     panels = [compose([draw], {}, width=width, top=top) for draw in drawers]
     return Drawn(panels, compose(drawers, arms, width=width, abreast=abreast))
 
 
 def compose(
-    drawers: "Sequence[Callable[[Axes], None]]",
+    drawers: Sequence[Callable[[Axes], None]],
     arms: Mapping[int, str],
     *,
     width: float = WIDTH,
     abreast: int = ABREAST,
     top: float = TOP,
-) -> "Figure":
-    """The panels in a grid, and below it a legend of `arms` by their places, if there are any.
+) -> Figure:
+    """Draws the panels in a grid, and below it a legend of `arms`, labels by index, if there are any.
 
-    All sizes are in inches and fixed, as fitting them to their texts would take longer than all the rest.
+    All sizes are fixed and in inches: matplotlib's automatic layouts would take longer than all drawing.
     """
     with drawing():
-        from matplotlib.figure import Figure
-        from matplotlib.lines import Line2D
-
         columns = min(abreast, len(drawers))
         rows = math.ceil(len(drawers) / columns)
         wide = width * columns

@@ -1,11 +1,13 @@
-"""Figure 8: the Hessian's top eigenvalues and the loss around the weights, as a table and as pictures."""
+"""Figure 8: the Hessian's top eigenvalues and the loss around the weights, as a table and as figures."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -15,25 +17,21 @@ from crossarch.platform.report.stats import LEVEL, Interval, Summary, paired_int
 from crossarch.platform.report.svg import to_png, to_svg
 from crossarch.platform.report.terminal import headed
 from crossarch.platform.report.wording import NOT_APPLICABLE
-from crossarch.search_spaces.study import Place, Planned, Study
+from crossarch.search_spaces.study import Place, PlannedRun, Study
+from crossarch.trainables.analysis.loss_landscape import Landscape
 from crossarch.trainables.files import write_atomically, writing
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+Found = Sequence[tuple[PlannedRun, Landscape]]
 
-    from crossarch.trainables.analysis.loss_landscape import Landscape
-
-    Found = Sequence[tuple[Planned, Landscape]]
 
 LOWEST_LEVEL = 1e-6
-"""Of a contour, in nats."""
+"""The lowest contour, in nats."""
 PALE = 10.0
-"""By how much the palette's end, too pale for lines, lies above the highest contour."""
+"""Factor between the highest contour and the end of the palette, whose colours are too pale for lines."""
 
 
-def by_place(found: "Found") -> "dict[Place, list[Landscape]]":
-    """The landscapes of each arm and cell, seed by seed."""
+def by_place(found: Found) -> dict[Place, list[Landscape]]:
+    """The landscapes by arm and cell, one per seed."""
     places: dict[Place, list[Landscape]] = {}
     for plan, landscape in found:
         places.setdefault((plan.arm, plan.cell), []).append(landscape)
@@ -41,17 +39,19 @@ def by_place(found: "Found") -> "dict[Place, list[Landscape]]":
 
 
 def names(study: Study, places: Mapping[Place, object]) -> dict[Place, str]:
-    """What each place is called: its arm, and its cell where cells differ."""
-    labels = {arm.name: arm.label for arm in study.arms}
+    """Labels by arm and cell: the arm's, followed by the cell if there are several."""
     alike = len({cell for _, cell in places}) == 1
-    return {(arm, cell): labels[arm] if alike else f"{labels[arm]}, {', '.join(cell)}" for arm, cell in places}
+    return {
+        (arm, cell): ", ".join((study.label("arm", arm), *(() if alike else study.labels(cell))))
+        for arm, cell in places
+    }
 
 
-def over_first(found: "Found") -> dict[Place, Interval | None]:
-    """Each place's largest eigenvalue over that of the first arm in the same cell: mean ratio and its interval.
+def over_first(found: Found) -> dict[Place, Interval | None]:
+    """The ratio of each arm's largest eigenvalue to that of the first arm in the same cell, with its interval.
 
-    Geometric, by Student's t over the logarithms of shared seeds; None for fewer than two, and where an eigenvalue is
-    not positive.
+    The geometric mean, with Student's t interval of the logarithms, paired over the seeds that both have. None for
+    fewer than two such seeds, and if an eigenvalue is not positive. The first arm itself is left out.
     """
     largest: dict[Place, dict[int, float]] = {}
     for plan, landscape in found:
@@ -70,20 +70,25 @@ def over_first(found: "Found") -> dict[Place, Interval | None]:
     return ratios
 
 
-def render_landscapes(study: Study, found: "Found") -> RenderableType:
-    """Eigenvalues and loss over seeds."""
+def render_landscapes(study: Study, found: Found) -> RenderableType:
+    """The table of the largest eigenvalue, the sum of the measured eigenvalues, and the loss, over seeds."""
     places = by_place(found)
     grid = headed()
     count, ratios = len(found[0][1].eigenvalues), over_first(found)
-    headings = ["", "Largest eigenvalue", f"Sum of the top {count}", "Loss (nats)", "n"]
-    headings[2:2] = ["Over the first row's"] if ratios else []
+    headings = ["", "Largest eigenvalue"]
+    if ratios:
+        headings.append("Over the first row's")
+    headings += [f"Sum of the top {count}", "Loss (nats)", "n"]
     rows = []
     for place, name in names(study, places).items():
         own = places[place]
-        columns = ([each.eigenvalues[0] for each in own], [sum(each.eigenvalues) for each in own])
-        told = [in_words(summarize(values)) for values in (*columns, [each.loss for each in own])]
-        told[1:1] = [ratio_in_words(ratios.get(place))] if ratios else []
-        rows.append((name, *told, str(len(own))))
+        row = [name, in_words(summarize([landscape.eigenvalues[0] for landscape in own]))]
+        if ratios:
+            row.append(ratio_in_words(ratios.get(place)))
+        row.append(in_words(summarize([sum(landscape.eigenvalues) for landscape in own])))
+        row.append(in_words(summarize([landscape.loss for landscape in own])))
+        row.append(str(len(own)))
+        rows.append(row)
     for heading, *cells in zip(headings, *rows, strict=True):
         unbroken = max(map(len, cells)) if heading else None  # names of arms and headings may take several lines
         grid.add_column(heading, justify="right" if heading else "left", min_width=unbroken, vertical="bottom")
@@ -100,7 +105,7 @@ def render_landscapes(study: Study, found: "Found") -> RenderableType:
 
 
 def in_words(summary: Summary) -> str:
-    """Mean and spread with three digits."""
+    """`12.3 ± 0.45`: the mean with three digits, the standard deviation with two."""
     return f"{summary.mean:.3g}" + ("" if summary.std is None else f" ± {summary.std:.2g}")
 
 
@@ -109,8 +114,8 @@ def ratio_in_words(ratio: Interval | None) -> str:
     return NOT_APPLICABLE if ratio is None else f"{ratio.mean:.2g} ({ratio.low:.2g} to {ratio.high:.2g})"
 
 
-def write_landscapes(study: Study, found: "Found", folder: Path) -> list[Path]:
-    """Draws Figure 8 as SVG and PNG and writes its data as two CSV files; the files, in that order."""
+def write_landscapes(study: Study, found: Found, folder: Path) -> list[Path]:
+    """Writes Figure 8 as SVG and PNG and its data as two CSV files. Returns the files in that order."""
     figure = draw_landscapes(study, found)
     files: dict[str, str | bytes] = {
         ".svg": to_svg(figure),
@@ -123,8 +128,8 @@ def write_landscapes(study: Study, found: "Found", folder: Path) -> list[Path]:
     return [folder / f"{study.name}-landscape{ending}" for ending in files]
 
 
-def eigenvalue_rows(study: Study, found: "Found") -> str:
-    """CSV: a line an eigenvalue of every run."""
+def eigenvalue_rows(study: Study, found: Found) -> str:
+    """CSV, one line per eigenvalue of every run."""
     return _table(
         study,
         found,
@@ -133,8 +138,8 @@ def eigenvalue_rows(study: Study, found: "Found") -> str:
     )
 
 
-def loss_rows(study: Study, found: "Found") -> str:
-    """CSV: a line a point of every run's plane."""
+def loss_rows(study: Study, found: Found) -> str:
+    """CSV, one line per point of every run's plane."""
     return _table(
         study,
         found,
@@ -148,15 +153,19 @@ def loss_rows(study: Study, found: "Found") -> str:
 
 
 def _table(
-    study: Study, found: "Found", columns: tuple[str, ...], lines: "Callable[[Landscape], list[tuple[str, ...]]]"
+    study: Study, found: Found, columns: tuple[str, ...], lines: Callable[[Landscape], list[tuple[str, ...]]]
 ) -> str:
     heads = ("arm", *(axis.name for axis in study.axes), "seed", *columns)
-    rows = ((plan.arm, *plan.cell, plan.config.seed, *line) for plan, each in found for line in lines(each))
+    rows = (
+        (study.label("arm", plan.arm), *study.labels(plan.cell), plan.config.seed, *line)
+        for plan, each in found
+        for line in lines(each)
+    )
     return csv_text([heads, *rows])
 
 
-def draw_landscapes(study: Study, found: "Found") -> "Figure":
-    """The spectra in one panel, then the plane of each arm and cell, of its first seed, all to one scale."""
+def draw_landscapes(study: Study, found: Found) -> Figure:
+    """Draws the spectra in one panel, then the plane of each arm and cell for its first seed, all to one scale."""
     places = by_place(found)
     named = names(study, places)
     first = [own[0] for own in places.values()]
@@ -171,15 +180,18 @@ def draw_landscapes(study: Study, found: "Found") -> "Figure":
 
 
 def levels(losses: Sequence[float]) -> list[float]:
-    """Where contours are drawn: 1, 2 and 5 times the powers of ten from the lowest loss to the highest."""
+    """The losses of contours: 1, 2 and 5 times powers of ten between the lowest and the highest of `losses`."""
     low, high = max(min(losses), LOWEST_LEVEL), max(losses)
     powers = range(math.floor(math.log10(low)), math.floor(math.log10(max(high, low))) + 1)
     between = [step * 10.0**power for power in powers for step in (1, 2, 5)]
     return [level for level in between if low < level < high]
 
 
-def _draw_spectra(axes: "Axes", spectra: "Sequence[Sequence[Sequence[float]]]") -> None:
-    """Means over seeds, in bands from the lowest to the highest; `spectra` by place and seed."""
+def _draw_spectra(axes: Axes, spectra: Sequence[Sequence[Sequence[float]]]) -> None:
+    """Draws the mean of each rank over seeds, in a band from the lowest to the highest.
+
+    `spectra` has an entry per arm and cell, each with one list of eigenvalues per seed.
+    """
     for place, own in enumerate(spectra):
         by_rank = list(zip(*own, strict=True))
         ranks, means = range(1, len(by_rank) + 1), [summarize(values).mean for values in by_rank]
@@ -193,9 +205,7 @@ def _draw_spectra(axes: "Axes", spectra: "Sequence[Sequence[Sequence[float]]]") 
     axes.set_ylabel("Eigenvalue", labelpad=0)
 
 
-def _draw_plane(axes: "Axes", landscape: "Landscape", heading: str, heights: Sequence[float]) -> None:
-    from matplotlib.colors import LogNorm
-
+def _draw_plane(axes: Axes, landscape: Landscape, heading: str, heights: Sequence[float]) -> None:
     losses = list(zip(*landscape.losses, strict=True))
     if heights:
         scale = LogNorm(heights[0], heights[-1] * PALE)

@@ -14,7 +14,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
 
 
 def render_markdown(table: Table, answers: Iterable[Sheet] = ()) -> str:
-    """The whole report, a sweep's `answers` included, ending in a line break; names and errors in it are escaped."""
+    """The whole report, with a sweep's `answers`, ending in a line break. Names and errors in it are escaped."""
     sections = [
         f"## {escape(table.study.name)}",
         f"{escape(table.study.question)}\n\n_{escape(table.study.reference)}_",
@@ -32,7 +32,7 @@ def render_markdown(table: Table, answers: Iterable[Sheet] = ()) -> str:
 
 
 def escape(text: str) -> str:
-    """`text` on one line that reads as it is: no markup, no HTML, no column breaks."""
+    """`text` on one line, escaped: no markup, no HTML, no column breaks."""
     return _SPECIAL.sub(r"\\\1", html.escape(one_line(text), quote=False))
 
 
@@ -88,7 +88,7 @@ def _failures(table: Table) -> Iterable[str]:
 
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: Collection[int] = ()) -> str:
-    """A table, its `numeric` columns to the right."""
+    """A Markdown table whose columns with indices in `numeric` are aligned to the right."""
     first, *others = ([escape(text) for text in row] for row in (header, *rows))
     rules = ["---:" if place in numeric else "---" for place in range(len(first))]
     return "\n".join(f"| {' | '.join(line)} |" for line in (first, rules, *others))

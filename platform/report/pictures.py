@@ -4,17 +4,19 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from torch import Tensor
 
 from crossarch.platform.text import one_line
 from crossarch.search_spaces.study import Study
-
-if TYPE_CHECKING:
-    import numpy as np
-    from matplotlib.figure import Figure
-    from torch import Tensor
-
-    from crossarch.trainables.data.manifest import Manifest
+from crossarch.trainables.config.run import DistilledData, RealData
+from crossarch.trainables.data.distilled_sets import Store
+from crossarch.trainables.data.library import Library
+from crossarch.trainables.data.manifest import Manifest
 
 CELL_INCHES = 0.55
 MOST_COLUMNS = 20
@@ -23,7 +25,7 @@ GAP = 3
 """Pixels between two images."""
 
 
-def write_pictures(manifest: "Manifest", images: "Tensor", labels: "Tensor", folder: Path) -> list[Path]:
+def write_pictures(manifest: Manifest, images: Tensor, labels: Tensor, folder: Path) -> list[Path]:
     """Writes `NAME-images.png` and `NAME-labels.png`; images (N, C, H, W) in [0, 1], labels (N,) or (N, classes)."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{manifest.name}-images.png", folder / f"{manifest.name}-labels.png"]
@@ -32,10 +34,8 @@ def write_pictures(manifest: "Manifest", images: "Tensor", labels: "Tensor", fol
     return paths
 
 
-def image_grid(manifest: "Manifest", images: "Tensor") -> "Figure":
+def image_grid(manifest: Manifest, images: Tensor) -> Figure:
     """A grid of `first_images` in the set's order."""
-    from matplotlib.figure import Figure
-
     shown, columns, more = first_images(manifest, images)
     sheet = side_by_side(shown.clamp(0, 1), columns).squeeze(-1).numpy()
     rows = -(-len(shown) // columns)
@@ -47,14 +47,14 @@ def image_grid(manifest: "Manifest", images: "Tensor") -> "Figure":
     return figure
 
 
-def first_images(manifest: "Manifest", images: "Tensor") -> "tuple[Tensor, int, str]":
+def first_images(manifest: Manifest, images: Tensor) -> tuple[Tensor, int, str]:
     """What is shown of a set: at most 20 x 20 images; how many a row, up to 20 of a class; and if not all, a remark."""
     columns = min(MOST_COLUMNS, manifest.images_per_class if manifest.images_per_class > 1 else 10)
     shown = images[: columns * MOST_ROWS]
     return shown, columns, f", the first {len(shown)} of {len(images)}" if len(shown) < len(images) else ""
 
 
-def side_by_side(images: "Tensor", columns: int, gap: int = GAP) -> "Tensor":
+def side_by_side(images: Tensor, columns: int, gap: int = GAP) -> Tensor:
     """Images (N, C, H, W) in rows of `columns`, `gap` white pixels between them, as one of (height, width, C)."""
     count, channels, high, wide = images.shape
     rows = -(-count // columns)
@@ -65,10 +65,8 @@ def side_by_side(images: "Tensor", columns: int, gap: int = GAP) -> "Tensor":
     return sheet.movedim(0, -1)
 
 
-def label_histogram(manifest: "Manifest", labels: "Tensor") -> "Figure":
+def label_histogram(manifest: Manifest, labels: Tensor) -> Figure:
     """Images a class for hard labels; for soft ones, how often each class is the largest entry."""
-    from matplotlib.figure import Figure
-
     soft = labels.ndim == 2
     classes = labels.argmax(1) if soft else labels
     width = labels.shape[1] if soft else int(labels.max()) + 1
@@ -94,10 +92,11 @@ class Mosaic:
     columns: int = 0
 
 
-def mosaics(study: Study, seeds: Sequence[int], root: Path) -> list[Mosaic]:
+def mosaics(study: Study, seeds: Sequence[int], store: Store, library: Library) -> list[Mosaic]:
     """The sets that the study's runs name, each once; nothing is downloaded or fitted on data that are not here."""
-    names = dict.fromkeys(plan.config.data.distilled for plan in study.expand(tuple(seeds[:1])))
-    return [mosaic(name, root) for name in names if name is not None]
+    sets = (plan.config.data for plan in study.expand(tuple(seeds[:1])))
+    names = dict.fromkeys(data.distilled_set for data in sets if isinstance(data, DistilledData))
+    return [mosaic(name, store, library) for name in names]
 
 
 def real_data(study: Study, seeds: Sequence[int]) -> list[str]:
@@ -105,18 +104,16 @@ def real_data(study: Study, seeds: Sequence[int]) -> list[str]:
     found = dict.fromkeys(
         f"{data.images_per_class} real images a class of {data.dataset}, drawn by each run's seed"
         for plan in study.expand(tuple(seeds[:1]))
-        if (data := plan.config.data).distilled is None
+        if isinstance(data := plan.config.data, RealData)
     )
     return list(found)
 
 
-def mosaic(name: str, root: Path) -> Mosaic:
-    """One set, if the store below `root` has it undamaged and its whitening can be undone with what is here."""
-    from crossarch.platform.scheduling.data import library, store
-
+def mosaic(name: str, store: Store, library: Library) -> Mosaic:
+    """One set, if the store has it undamaged and its whitening can be undone with what the library has."""
     try:
-        manifest, images, _ = store(root).read(name)
-        fitted = library(root, None, lambda message: None).fitted(manifest.dataset, manifest.whitening)
+        manifest, images, _ = store.read(name)
+        fitted = library.fitted(manifest.dataset, manifest.whitening)
     except (OSError, ValueError) as error:
         return Mosaic(name=name, told=f"Not shown: {one_line(str(error))}.")
     images_a_class = f"{manifest.images_per_class} image{'s' if manifest.images_per_class > 1 else ''} a class"
@@ -131,16 +128,14 @@ def mosaic(name: str, root: Path) -> Mosaic:
     return Mosaic(name=name, told=f"{told}; whitening {manifest.whitening} undone{some}.", png=png, columns=columns)
 
 
-def tile(images: "Tensor", columns: int) -> "np.ndarray[Any, Any]":
+def tile(images: Tensor, columns: int) -> np.ndarray[Any, Any]:
     """Images (N, C, H, W) row by row in one picture (H', W', 3) of bytes; values beyond [0, 1] are cut, gaps white."""
     whole = side_by_side(images.clamp(0, 1).expand(-1, 3, -1, -1), columns, gap=1)
     return (whole * 255).round().byte().numpy()
 
 
-def to_png(picture: "np.ndarray[Any, Any]") -> bytes:
+def to_png(picture: np.ndarray[Any, Any]) -> bytes:
     """A picture (H, W, 3) of bytes as a PNG file."""
-    from matplotlib.image import imsave
-
     file = io.BytesIO()
     imsave(file, picture, format="png")
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Figures 5 and 6: keep rate and learning rate over the epochs of a study's arms, as data and as pictures."""
+"""Figures 5 and 6: keep rate and learning rate over the epochs of a study's arms, as data and as figures."""
 
 import itertools
 import math
@@ -6,29 +6,29 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from crossarch.platform.report.export import csv_text
-from crossarch.platform.report.tables import labels_of
-from crossarch.search_spaces.study import Planned, Study
-from crossarch.trainables.config.run import PhasesConfig, RunConfig
+from crossarch.search_spaces.study import PlannedRun, Study
+from crossarch.trainables.config.run import PeriodicRate, PhasesConfig, RunConfig
 from crossarch.trainables.files import write_atomically, writing
 from crossarch.trainables.methods.schedules import keep_rate, learning_rate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A line of a figure: a value for every epoch, from 0."""
+    """A line of a figure: one value per epoch, from epoch 0."""
 
     values: tuple[float, ...]
     maximum: float
     """lr_max of a learning rate, 1 of a keep rate."""
     phases: PhasesConfig | None
-    """The phases that shape it."""
+    """The phases that it depends on; None for a schedule without phases."""
     label: str = ""
 
 
@@ -41,25 +41,24 @@ def keep_rates(config: RunConfig) -> Line | None:
 
 
 def learning_rates(config: RunConfig) -> Line:
-    """The learning rate at the beginning of each of a run's epochs."""
+    """The learning rate at the beginning of each epoch of a run."""
     values = tuple(learning_rate(epoch, config) for epoch in range(config.epochs))
-    phases = config.phases if config.learning_rate.schedule == "periodic" else None
+    phases = config.phases if isinstance(config.learning_rate, PeriodicRate) else None
     return Line(values=values, maximum=config.learning_rate.maximum, phases=phases)
 
 
-def recipes(study: Study) -> dict[str, list[Planned]]:
-    """The runs of the study's first seed by the arm's label; those of teachers that are no arm of it come last."""
+def recipes(study: Study) -> dict[str, list[PlannedRun]]:
+    """The runs of the study's first seed, by the arm's label; teachers that are not an arm of it come last."""
     planned = list(study.expand(study.seeds[:1]))
-    names = labels_of(study.arms)
     own = {arm.name for arm in study.arms}
-    found: dict[str, list[Planned]] = {}
+    found: dict[str, list[PlannedRun]] = {}
     for plan in planned:
-        found.setdefault(names[plan.arm], []).append(plan)
+        found.setdefault(study.label("arm", plan.arm), []).append(plan)
     for plan in planned:
         teacher = plan.teacher
         while teacher is not None:
             suffix = "" if teacher.arm in own else " (teacher)"
-            found.setdefault(names[teacher.arm] + suffix, []).append(teacher)
+            found.setdefault(study.label("arm", teacher.arm) + suffix, []).append(teacher)
             teacher = teacher.teacher
     return found
 
@@ -68,9 +67,9 @@ Curve = TypeVar("Curve", bound=Hashable)
 
 
 def varieties(
-    study: Study, found: Mapping[str, Sequence[Planned]], curve: Callable[[RunConfig], Curve]
+    study: Study, found: Mapping[str, Sequence[PlannedRun]], curve: Callable[[RunConfig], Curve]
 ) -> Iterator[tuple[str, Curve]]:
-    """Every different `curve` of each arm's runs; where an arm has several, each with the cells that have it."""
+    """Label and value of each distinct `curve` of each arm; if an arm has several, the label names their cells."""
     for label, plans in found.items():
         cells: dict[Curve, list[tuple[str, ...]]] = {}
         for plan in plans:
@@ -80,17 +79,17 @@ def varieties(
 
 
 def where(study: Study, cells: Iterable[tuple[str, ...]], among: Iterable[tuple[str, ...]]) -> str:
-    """What sets `cells` apart from all `among` which they are: `IPC 1 / 10, ResNet18`."""
+    """The choices that distinguish `cells` from the other cells in `among`: `IPC 1 / 10, ResNet18`."""
     parts = []
     for axis, own, every in zip(study.axes, zip(*cells, strict=True), zip(*among, strict=True), strict=True):
         if set(own) != set(every):
             prefix = "" if axis.name == study.columns else f"{axis.name} "
-            parts.append(prefix + " / ".join(dict.fromkeys(own)))
-    return ", ".join(parts) or "; ".join(dict.fromkeys(", ".join(cell) for cell in cells))
+            parts.append(prefix + " / ".join(map(axis.label, dict.fromkeys(own))))
+    return ", ".join(parts) or "; ".join(dict.fromkeys(", ".join(study.labels(cell)) for cell in cells))
 
 
 def lines(study: Study, curve: Callable[[RunConfig], Line | None]) -> list[Line]:
-    """The different curves of a study's arms and teachers, each once and with the labels of all that share it."""
+    """The distinct curves of a study's arms and teachers, each with the labels of all that share it."""
     labels: dict[Line, list[str]] = {}
     for label, line in varieties(study, recipes(study), curve):
         if line is not None:
@@ -99,17 +98,17 @@ def lines(study: Study, curve: Callable[[RunConfig], Line | None]) -> list[Line]
 
 
 def rows(study: Study) -> Iterator[tuple[int, str, float | None, float]]:
-    """What the figures show: epoch, arm, keep rate or None, learning rate, arm by arm."""
+    """The data of the figures, arm by arm: epoch, arm, keep rate or None, learning rate."""
     both = varieties(study, recipes(study), lambda config: (keep_rates(config), learning_rates(config)))
     for label, (kept, rate) in both:
         for epoch, value in enumerate(rate.values):
             yield epoch, label, kept.values[epoch] if kept else None, value
 
 
-# Pictures
+# Figures
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
-"""Okabe and Ito's, which the colour-blind can tell apart."""
+"""Okabe and Ito's colours, which colour-blind readers can distinguish."""
 
 STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 
@@ -117,9 +116,9 @@ GREY = "#555555"
 
 
 def write_schedules(study: Study, folder: Path) -> list[Path]:
-    """Draws both figures as SVG and PNG and writes their data as CSV; the files, in that order.
+    """Writes both figures as SVG and PNG and their data as CSV. Returns the files in that order.
 
-    Without an arm that drops paths there is no figure of the keep rate.
+    The figure of the keep rate is left out if no arm drops paths.
     """
     written = []
     dropping = lines(study, keep_rates)
@@ -132,9 +131,8 @@ def write_schedules(study: Study, folder: Path) -> list[Path]:
     return [*written, path]
 
 
-def save(figure: "Figure", stem: Path) -> list[Path]:
-    """Writes the figure as `stem.svg` and `stem.png`; the same figure always gives the same SVG."""
-    from matplotlib import rc_context
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Writes the figure as `stem.svg` and `stem.png`. The SVG is deterministic."""
 
     def render(file: Path, kind: str) -> None:
         with rc_context({"svg.hashsalt": "crossarch", "svg.fonttype": "none"}):
@@ -147,10 +145,8 @@ def save(figure: "Figure", stem: Path) -> list[Path]:
     return paths
 
 
-def keep_rate_figure(study: str, drawn: Sequence[Line]) -> "Figure":
-    """Fig. 5: the share of paths that are kept."""
-    from matplotlib.figure import Figure
-
+def keep_rate_figure(study: str, drawn: Sequence[Line]) -> Figure:
+    """Draws Fig. 5: the keep rate of DropPath."""
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.subplots()
     axes.set(title=f"{study}: keep rate of DropPath", ylabel="Keep rate p (share of paths kept)", ylim=(0, 1.05))
@@ -159,10 +155,8 @@ def keep_rate_figure(study: str, drawn: Sequence[Line]) -> "Figure":
     return figure
 
 
-def learning_rate_figure(study: str, drawn: Sequence[Line]) -> "Figure":
-    """Fig. 6: the learning rate; a panel for each maximum, as one optimizer's scale would hide another's."""
-    from matplotlib.figure import Figure
-
+def learning_rate_figure(study: str, drawn: Sequence[Line]) -> Figure:
+    """Draws Fig. 6: the learning rate, one panel per maximum, as optimizers differ in scale."""
     maxima = sorted({line.maximum for line in drawn}, reverse=True)
     figure = Figure(figsize=(7.2, 1.6 + 2.4 * len(maxima)), layout="constrained")
     panels = list(figure.subplots(len(maxima), sharex=True, squeeze=False)[:, 0])
@@ -182,8 +176,8 @@ def _in_powers(value: float, place: int, power: int) -> str:
     return f"{value / 10**power:.3g}"
 
 
-def draw(axes: "Axes", drawn: Sequence[Line], places: Iterator[int]) -> None:
-    """Draws the lines, each value from its epoch's beginning to its end, and the phases if all share them."""
+def draw(axes: Axes, drawn: Sequence[Line], places: Iterator[int]) -> None:
+    """Draws the lines as steps, each value throughout its epoch, and the phases if all lines share them."""
     for line, place in zip(drawn, places, strict=False):
         values = (*line.values, line.values[-1])
         style, colour = STYLES[place % len(STYLES)], COLOURS[place % len(COLOURS)]
@@ -193,7 +187,7 @@ def draw(axes: "Axes", drawn: Sequence[Line], places: Iterator[int]) -> None:
         mark(axes, phases.pop())
 
 
-def mark(axes: "Axes", phases: PhasesConfig) -> None:
+def mark(axes: Axes, phases: PhasesConfig) -> None:
     """Marks the epochs W and S, and one period T halfway between them."""
     first, last, period = phases.warmup, phases.stabilization, phases.period
     begin = first + (last - first) // period // 2 * period
@@ -207,10 +201,8 @@ def mark(axes: "Axes", phases: PhasesConfig) -> None:
     top.spines["top"].set_visible(False)
 
 
-def finish(figure: "Figure", panels: "Sequence[Axes]", drawn: Iterable[Line]) -> None:
-    """Names the axis of epochs, as long as the longest line, and puts the legend below."""
-    from matplotlib.ticker import MaxNLocator
-
+def finish(figure: Figure, panels: Sequence[Axes], drawn: Iterable[Line]) -> None:
+    """Labels the axis of epochs, sets its limit to the longest line, and puts the legend below."""
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#e0e0e0", linewidth=0.6)

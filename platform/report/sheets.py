@@ -1,4 +1,4 @@
-"""The report's tables as plain sheets, one form for the page and for every file format."""
+"""The report's tables as sheets, the common form from which the page and all file formats are rendered."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from crossarch.platform.text import one_line
 from crossarch.trainables.config.result import RunResult
 
 DECIMALS = 10
-"""Of a difference: what lies beyond is left by binary numbers, as in 49.22 - 44.3 = 4.920000000000002."""
+"""Decimals of a difference, without the error of binary numbers, as in 49.22 - 44.3 = 4.920000000000002."""
 
 
 class Entry(NamedTuple):
-    """One place of a sheet."""
+    """One entry of a sheet."""
 
     lines: tuple[str, ...] = ()
-    """What is read, in lines that must not be broken; not yet escaped for any format."""
+    """The text, in lines that must not be broken; not yet escaped for any format."""
     value: float | None = None
-    """The exact number, where there is one: what is sorted by, and what a numeric column holds."""
+    """The exact number, if any: it is sorted by, and is what a numeric column holds."""
 
     @property
     def text(self) -> str:
-        """All lines as one."""
+        """All lines as one line."""
         return ", ".join(self.lines)
 
 
@@ -42,33 +42,33 @@ class Sheet:
     """One table."""
 
     name: str
-    """Of its files."""
+    """The name of its files, without suffix."""
     title: str
     note: str = ""
-    """What its numbers mean, in sentences."""
+    """Sentences that explain its numbers."""
     columns: tuple[str, ...]
     numeric: frozenset[int] = frozenset()
-    """The columns whose entries are numbers or nothing."""
+    """Indices of the columns whose entries are numbers or empty."""
     labels: int = 1
-    """How many columns name the row."""
+    """Number of leading columns that label the row."""
     rows: tuple[tuple[Entry, ...], ...]
 
 
 def words(text: object) -> Entry:
-    """An entry that is read and not counted; nothing for None."""
+    """A text entry; empty for None."""
     line = "" if text is None else one_line(str(text))
     return Entry((line,) if line else ())
 
 
 def figure(value: float | None, digits: int | None = None) -> Entry:
-    """A number, shown with so many digits behind the point; nothing for None."""
+    """A number entry, shown with `digits` decimals; empty for None."""
     if value is None:
         return Entry()
     return Entry((str(value) if digits is None else f"{value:.{digits}f}",), value)
 
 
 def summed(known: Summary | None, digits: int = 1) -> tuple[Entry, Entry, Entry]:
-    """Mean, standard deviation and n; the n alone where nothing has finished."""
+    """Entries of mean, standard deviation and n; only n = 0 if no run has finished."""
     if known is None:
         return Entry(), Entry(), figure(0)
     return figure(known.mean, digits), figure(known.std, digits), figure(known.n)
@@ -84,7 +84,7 @@ def sheet(
     labels: int = 1,
     note: str = "",
 ) -> Sheet:
-    """A sheet whose `numeric` columns are given by name. Raises ValueError for a row of another width."""
+    """A sheet whose `numeric` columns are given by name. Raises ValueError for a row of another length."""
     columns = tuple(columns)
     kept = tuple(tuple(row) for row in rows)
     if any(len(row) != len(columns) for row in kept):
@@ -94,7 +94,7 @@ def sheet(
 
 
 def verdict(table: Table, note: str = "") -> Sheet:
-    """The table of the paper's form: arms by networks; each number with its n, its gap and the paper's."""
+    """The table in the paper's form, arms by networks: each number with its n, its gap and the paper's number."""
     return sheet(
         "verdict",
         "Results by arm and network",
@@ -106,7 +106,7 @@ def verdict(table: Table, note: str = "") -> Sheet:
 
 
 def verdict_entry(cell: Cell | None) -> Entry:
-    """`82.0 ± 2.0`, `gap -10.0`, `paper 50.7 ± 0.1 (+31.3)`, and `n = 2, 1 diverged`: runs that did not finish, too."""
+    """`82.0 ± 2.0`, `gap -10.0`, `paper 50.7 ± 0.1 (+31.3)`, and `n = 2, 1 diverged`, with runs that did not finish."""
     if cell is None:
         return Entry(("–",))
     lines: tuple[str, ...] = ()
@@ -115,21 +115,21 @@ def verdict_entry(cell: Cell | None) -> Entry:
         gap = (f"gap {cell.gap:+z.1f}",) if cell.gap is not None else ()
         lines = (number(cell.accuracy), *gap)
         states.insert(0, f"n = {cell.accuracy.n}")
-    apart = difference(cell)
-    told = tuple(f"{line} {bracket(apart)}" if apart is not None else line for line in paper(cell.published))
+    above = difference(cell)
+    papers = tuple(f"{line} {bracket(above)}" if above is not None else line for line in paper(cell.published))
     counted = (", ".join(states),) if states else ()
-    return Entry((*lines, *told, *counted), cell.accuracy.mean if cell.accuracy else None)
+    return Entry((*lines, *papers, *counted), cell.accuracy.mean if cell.accuracy else None)
 
 
 def difference(cell: Cell) -> float | None:
-    """Points above the paper's number; None where either is missing."""
+    """Points by which our mean is above the paper's number; None if either is missing."""
     if cell.accuracy is None or cell.published is None:
         return None
     return round(cell.accuracy.mean - cell.published.accuracy, DECIMALS)
 
 
 def numbers(table: Table) -> Sheet:
-    """The verdict's numbers, a cell a row, teachers that are no cell last."""
+    """The numbers of all cells, one per row; teachers that are not a cell come last."""
     cells: list[tuple[tuple[str, ...], Cell]] = [
         ((*row.choices, row.arm, network), cell)
         for row in table.rows
@@ -137,10 +137,10 @@ def numbers(table: Table) -> Sheet:
         if cell
     ]
     cells += [((*each.choices, f"{each.arm} (teacher)", each.network), each.cell) for each in table.teachers]
-    counted = ("Mean", "Std", "n", "Planned", "Gap", "Paper", "Paper std", "Difference", "Device (s)")
+    counted = ("Mean", "Std", "n", "PlannedRun", "Gap", "Paper", "Paper std", "Difference", "Device (s)")
     return sheet(
         "numbers",
-        "The same numbers, a cell a row",
+        "All cells, one per row",
         (*map(title, table.axes), "Arm", "Network", *counted),
         ((*map(words, labels), *_counted(cell)) for labels, cell in cells),
         numeric=counted,
@@ -164,7 +164,7 @@ def _counted(cell: Cell) -> Iterator[Entry]:
 
 
 def claims(table: Table) -> Sheet:
-    """What the runs say of the study's claims."""
+    """The tests of the study's claims."""
     return sheet(
         "claims",
         "What the runs show",
@@ -186,12 +186,12 @@ def claims(table: Table) -> Sheet:
 
 
 def machines(table: Table, results: Mapping[str, RunResult]) -> Sheet:
-    """Runs and their time on each kind of hardware, with each set of versions and at each commit."""
+    """Number of runs and their time, by hardware, software versions and commit."""
     groups: dict[tuple[str, ...], list[RunResult]] = {}
     for run in table.runs:
         if run.run_id in results:
-            told = results[run.run_id].environment
-            key = (hardware(told) or "unknown", software(told), str(told.get("commit") or ""))
+            environment = results[run.run_id].environment
+            key = (hardware(environment) or "unknown", software(environment), str(environment.get("commit") or ""))
             groups.setdefault(key, []).append(results[run.run_id])
     timed = ("Runs", "Training (s)", "With evaluation (s)")
     return sheet(
@@ -214,7 +214,7 @@ def machines(table: Table, results: Mapping[str, RunResult]) -> Sheet:
 
 
 def runs(table: Table, results: Mapping[str, RunResult]) -> Sheet:
-    """Every run, how it stands and where it was trained."""
+    """Every run with its state, accuracy, and where it was trained."""
     timed = ("Test accuracy (%)", "Training (s)")
     return sheet(
         "runs",
@@ -227,10 +227,10 @@ def runs(table: Table, results: Mapping[str, RunResult]) -> Sheet:
 
 
 def _run(run: Run, result: RunResult | None) -> Iterator[Entry]:
-    told = result.environment if result else {}
+    environment = result.environment if result else {}
     yield from (*_labels(run), words(run.outcome), figure(run.accuracy, 2))
     yield figure(result.training_seconds if result else None, 1)
-    yield from (words(hardware(told)), words(told.get("commit")))
+    yield from (words(hardware(environment)), words(environment.get("commit")))
     yield words(result.finished_at[:19].replace("T", " ") if result else None)
     yield words(run.run_id)
 

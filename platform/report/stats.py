@@ -4,22 +4,23 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy import float64
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+from scipy.stats import t
 
 from crossarch.search_spaces.study import Claim, Place
 
-if TYPE_CHECKING:
-    from numpy import float64
-    from numpy.typing import NDArray
-
-
 LEVEL = 0.95
-"""Of intervals."""
+"""Confidence level of intervals."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Accuracies of runs that differ in their seed alone, in %."""
+    """Summary of the accuracies in % of runs that differ only in their seed."""
 
     mean: float
     std: float | None
@@ -28,14 +29,12 @@ class Summary:
 
 
 def student(freedom: float, level: float = LEVEL) -> float:
-    """Student's t that bounds the middle `level` for that many degrees of freedom."""
-    from scipy.special import stdtrit  # scipy.stats would take a second to import
-
+    """Two-sided quantile of Student's t: the central probability `level` lies between -t and t."""
     return float(stdtrit(freedom, (1 + level) / 2))
 
 
 def summarize(accuracies: Sequence[float]) -> Summary:
-    """Mean, sample standard deviation and number of `accuracies`. Raises ValueError where there are none."""
+    """Mean, sample standard deviation and number of `accuracies`. Raises ValueError if there are none."""
     if not accuracies:
         raise ValueError("accuracies = [], but a summary needs at least one")
     return Summary(
@@ -46,7 +45,7 @@ def summarize(accuracies: Sequence[float]) -> Summary:
 
 
 def gap(summary: Summary, reference: Summary) -> float:
-    """By how many points `summary` lies above `reference`; below it where negative."""
+    """Difference of the means in percentage points; positive if `summary` is above `reference`."""
     return summary.mean - reference.mean
 
 
@@ -55,7 +54,7 @@ ClaimVerdict = Literal["shown", "not shown", "opposite shown", "too few seeds"]
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean, of differences in points unless it is said otherwise, and the interval of level LEVEL around it."""
+    """A mean and its confidence interval of level LEVEL; differences in percentage points unless stated otherwise."""
 
     mean: float
     low: float
@@ -64,22 +63,22 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """What the runs say of a claim."""
+    """The paired test of a claim."""
 
     sentence: str
     n: int
-    """Seeds that both accuracies have."""
+    """Number of seeds that both sides of the claim have."""
     mean: float | None
-    """Difference in points, over those seeds; None where there are none."""
+    """Mean difference in points over those seeds; None without seeds."""
     interval: Interval | None
     """None below two seeds."""
     verdict: ClaimVerdict
 
 
 def paired_interval(differences: Sequence[float]) -> Interval:
-    """Student's t interval around the mean of n >= 2 differences: mean +- t(n - 1) s / sqrt(n).
+    """Student's t interval of the mean of n >= 2 differences: mean ± t(n - 1) s / sqrt(n).
 
-    It holds for differences that are normally distributed. Raises ValueError for fewer than two.
+    Exact for normally distributed differences. Raises ValueError for fewer than two.
     """
     n = len(differences)
     if n < 2:
@@ -90,7 +89,7 @@ def paired_interval(differences: Sequence[float]) -> Interval:
 
 
 def claim_verdict(interval: Interval | None) -> ClaimVerdict:
-    """Whether the interval lies above 0 (shown), below (opposite shown) or holds it (not shown)."""
+    """`shown` if the interval is above 0, `opposite shown` if below, `not shown` if it contains 0."""
     if interval is None:
         return "too few seeds"
     if interval.low > 0:
@@ -99,7 +98,7 @@ def claim_verdict(interval: Interval | None) -> ClaimVerdict:
 
 
 def contrast(claim: Claim, higher: Mapping[int, float], lower: Mapping[int, float]) -> Contrast:
-    """What accuracies in % by seed say of a claim; seeds that only one of them has are left out."""
+    """The paired test of a claim, from accuracies in % by seed; seeds that only one side has are left out."""
     differences = [higher[seed] - lower[seed] for seed in sorted(higher.keys() & lower.keys())]
     interval = paired_interval(differences) if len(differences) > 1 else None
     return Contrast(
@@ -112,17 +111,17 @@ def contrast(claim: Claim, higher: Mapping[int, float], lower: Mapping[int, floa
 
 
 def contrasts(claims: Iterable[Claim], accuracies: Mapping[Place, Mapping[int, float]]) -> Iterator[Contrast]:
-    """What `accuracies` in % by place and seed say of `claims`; claims of other places are passed over."""
+    """The tests of `claims`, from accuracies in % by arm and cell and by seed; claims on others are skipped."""
     for claim in claims:
         if claim.higher in accuracies and claim.lower in accuracies:
             yield contrast(claim, accuracies[claim.higher], accuracies[claim.lower])
 
 
-Values: TypeAlias = "NDArray[float64]"
-"""Accuracies in %, configurations x seeds."""
+Values: TypeAlias = NDArray[float64]
+"""Accuracies in %, of shape (configurations, seeds)."""
 
 FEWEST = 5
-"""Seeds below which no bootstrap interval is given: it would be far too narrow."""
+"""Minimum number of seeds for a bootstrap interval, which would be far too narrow with fewer."""
 RESAMPLES = 2000
 POWER = 0.8
 MOST_SEEDS = 1000
@@ -130,20 +129,20 @@ MOST_SEEDS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number with its interval, of 95 % unless said otherwise."""
+    """An estimate with its confidence interval, of 95 % unless stated otherwise."""
 
     value: float
     low: float | None
-    """None where seeds are too few for an interval."""
+    """None if there are too few seeds for an interval."""
     high: float | None
     n: int
-    """Seeds."""
+    """Number of seeds."""
 
 
 def mean(values: Sequence[float], level: float = LEVEL) -> Estimate:
-    """The mean of `values`, one a seed, with Student's interval: exact where they are normally distributed.
+    """The mean of `values`, one per seed, with Student's t interval, which is exact for normally distributed values.
 
-    One seed has no interval. Raises ValueError where there is none.
+    A single seed has no interval. Raises ValueError without seeds.
     """
     if not len(values):
         raise ValueError("values = [], but a mean needs at least one")
@@ -155,7 +154,7 @@ def mean(values: Sequence[float], level: float = LEVEL) -> Estimate:
 
 
 def spread(values: Sequence[float]) -> float:
-    """Sample standard deviation of two values or more."""
+    """Sample standard deviation of at least two values."""
     centre = math.fsum(values) / len(values)
     return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
 
@@ -163,19 +162,24 @@ def spread(values: Sequence[float]) -> float:
 def bootstrap(
     values: Values, statistic: Callable[[Values], float], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
-    """A statistic of the mean accuracies (configurations,), with a percentile interval from resampled seeds.
+    """A statistic of the mean accuracies over seeds, with a percentile bootstrap interval.
 
-    No interval below FEWEST seeds, or for a statistic that is NaN; resamples for which it is NaN are passed over.
+    Seeds are resampled, each in all configurations at once. No interval is given below FEWEST seeds, or if the
+    statistic is NaN; resamples for which it is NaN are ignored.
+
+    Args:
+        values: Accuracies in %, (configurations, seeds).
+        statistic: A function of the mean accuracies, (configurations,).
+        resamples: Number of resamples.
+        seed: Of the random numbers.
     """
-    import numpy as np
-
     n = values.shape[1]
     value = statistic(values.mean(axis=1))
     if n < FEWEST or math.isnan(value):
         return Estimate(value=value, low=None, high=None, n=n)
     drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
-    made = np.array([statistic(values[:, each].mean(axis=1)) for each in drawn])
-    low, high = np.nanquantile(made, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    statistics_of_resamples = np.array([statistic(values[:, seeds].mean(axis=1)) for seeds in drawn])
+    low, high = np.nanquantile(statistics_of_resamples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value=value, low=float(low), high=float(high), n=n)
 
 
@@ -184,41 +188,49 @@ EquivalenceVerdict = Literal["equivalent", "different", "undecided"]
 
 @dataclass(frozen=True, kw_only=True)
 class Equivalence:
-    """Two one-sided tests (Schuirmann 1987) of several configurations, each against the default."""
+    """Two one-sided tests (TOST, Schuirmann 1987) of several configurations, each against the default."""
 
     verdict: EquivalenceVerdict
-    """`equivalent`: every difference is within the margin. `different`: one of them is outside."""
+    """`equivalent`: all differences are within the margin. `different`: at least one is outside."""
     p: float | None
-    """The largest of the configurations' p (an intersection-union test needs no correction); None for one seed."""
+    """The largest p-value of the configurations (an intersection-union test needs no correction); None for one seed."""
     largest: Estimate
-    """The difference farthest from 0, in points, with the interval of 90 % that the test reads."""
+    """The difference of largest magnitude, in points, with its interval of 90 %, to which the test is equivalent."""
     needed: int | None
-    """Seeds for a power of 80 %, were the differences and spreads as seen; None where no number would do."""
+    """Seeds needed for a power of 80 %, for true differences and deviations as observed; None if no number suffices."""
 
 
 def equivalence(differences: Sequence[Sequence[float]], margin: float, level: float = 0.05) -> Equivalence:
-    """The test of paired differences in points, configurations x seeds, for equivalence within +-`margin`.
+    """Tests paired differences for equivalence within ±`margin` points.
 
-    `different` at the same level, Bonferroni's over configurations. Raises ValueError where there are no differences.
+    Args:
+        differences: In points, (configurations, seeds).
+        margin: In points.
+        level: Of the tests for `equivalent`, and for `different` with Bonferroni's correction over configurations.
+
+    Raises:
+        ValueError: There are no differences.
     """
     if not differences:
         raise ValueError("differences = [], but a test needs at least one configuration")
-    means = [mean(each, 1 - 2 * level) for each in differences]
-    largest = max(means, key=lambda each: abs(each.value))
+    means = [mean(configuration, 1 - 2 * level) for configuration in differences]
+    largest = max(means, key=lambda estimate: abs(estimate.value))
     if largest.n < 2:
         return Equivalence(verdict="undecided", p=None, largest=largest, needed=None)
-    p = max(_p(each, margin) for each in differences)
-    needs = [seeds_needed(sum(each) / len(each), spread(each), margin, level) for each in differences]
-    outside = any(_is_outside(mean(each, 1 - level / len(differences)), margin) for each in differences)
-    verdict: EquivalenceVerdict = "equivalent" if p < level else "different" if outside else "undecided"
-    known = [each for each in needs if each is not None]
+    p = max(_tost_p_value(values, margin) for values in differences)
+    needs = [seeds_needed(sum(values) / len(values), spread(values), margin, level) for values in differences]
+    outside = any(_is_outside(mean(values, 1 - level / len(differences)), margin) for values in differences)
+    verdict: EquivalenceVerdict = "undecided"
+    if p < level:
+        verdict = "equivalent"
+    elif outside:
+        verdict = "different"
+    known = [seeds for seeds in needs if seeds is not None]
     return Equivalence(verdict=verdict, p=p, largest=largest, needed=max(known) if len(known) == len(needs) else None)
 
 
-def _p(values: Sequence[float], margin: float) -> float:
-    """Of the two one-sided tests, the larger."""
-    from scipy.stats import t
-
+def _tost_p_value(values: Sequence[float], margin: float) -> float:
+    """TOST p-value: the maximum of the two one-sided p-values."""
     centre, error = sum(values) / len(values), spread(values) / math.sqrt(len(values))
     inside = margin - abs(centre)
     if error == 0:
@@ -231,13 +243,19 @@ def _is_outside(estimate: Estimate, margin: float) -> bool:
 
 
 def seeds_needed(difference: float, std: float, margin: float, level: float = 0.05) -> int | None:
-    """The fewest seeds with which `equivalence` is found with a power of 80 %, for such a true difference and spread.
+    """Minimum number of seeds for which `equivalence` has a power of 80 %.
 
-    By the usual normal-theory formula with t quantiles. None where it would take more than 1,000, or no number does.
+    By the usual normal-theory formula with t quantiles.
+
+    Args:
+        difference: The true difference, in points.
+        std: The true standard deviation of the differences, in points.
+        margin: In points.
+        level: Of the test.
+
+    Returns:
+        None if more than 1,000 seeds are needed, or no number suffices.
     """
-    import numpy as np
-    from scipy.stats import t
-
     room = margin - abs(difference)
     if room <= 0:
         return None

@@ -1,4 +1,4 @@
-"""Figures as files, and as SVG that stands in a page: in its colours, by its fonts, beside others of its kind."""
+"""Figures as SVG and PNG files, and as inline SVG with the page's CSS colours and unique ids."""
 
 import base64
 import html
@@ -8,20 +8,18 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from crossarch.platform.report.figures import COLOURS, DASHES, INK, LINES, Drawn, drawing, style
 from crossarch.platform.report.sheets import Sheet
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 160
 
 VARIABLES: Mapping[str, str] = {INK: "var(--ink)", LINES: "var(--lines)"} | {
     colour: f"var(--arm-{place})" for place, colour in enumerate(COLOURS)
 }
-"""What the page's style sheet calls the colours of `figures`."""
+"""The page's CSS variables for the colours of `figures`."""
 
 SHAPES = {
     "o": '<circle cx="20" cy="7" r="4"/>',
@@ -34,46 +32,51 @@ SHAPES = {
     "*": '<path d="m20 1.5 1.5 4h4l-3.3 2.5 1.3 4-3.5-2.5-3.5 2.5 1.3-4L14.5 5.5h4z"/>',
     "X": '<path d="m17.5 2.5 2.5 2.5 2.5-2.5 2 2L22 7l2.5 2.5-2 2L20 9l-2.5 2.5-2-2L18 7l-2.5-2.5z"/>',
 }
-"""The markers of `figures` as SVG, around the middle of 40 x 14 pixels."""
+"""The markers of `figures` as SVG, in the middle of 40 x 14 pixels."""
 
 
 @contextmanager
 def saving() -> Iterator[None]:
-    """Our settings, and no warning of letters that a font lacks."""
+    """`drawing`, without warnings about glyphs that a font lacks."""
     with warnings.catch_warnings(), drawing():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
         yield
 
 
-def to_svg(figure: "Figure") -> str:
-    """The figure on white; the same always gives the same text."""
+def to_svg(figure: Figure) -> str:
+    """The figure as an SVG file on white. Deterministic: equal figures give equal texts."""
     file = io.StringIO()
     with saving():
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    shorter = r"(\.\d\d)\d+"  # coordinates to a hundredth of a point
-    return re.sub(r' d="[^"]*"', lambda path: re.sub(shorter, r"\1", path[0]), file.getvalue())
+    return re.sub(r' d="[^"]*"', _rounded, file.getvalue())
 
 
-def to_png(figure: "Figure") -> bytes:
-    """The figure on white."""
+def _rounded(path: re.Match[str]) -> str:
+    """A path with its coordinates cut to a hundredth of a point, which halves its length."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", path[0])
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file on white."""
     file = io.BytesIO()
     with saving():
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return file.getvalue()
 
 
-def inline(figure: "Figure", name: str, title: str, description: str) -> str:
-    """The figure as an `svg` element for a page; `name`, of letters, digits and `-`, keeps its ids apart from others'.
+def inline(figure: Figure, name: str, title: str, description: str) -> str:
+    """The figure as an `svg` element for the page.
 
-    Raises ValueError for any other name.
+    `name` prefixes all ids, so that they are unique in the page. Raises ValueError for a name that is not a letter
+    followed by letters, digits and `-`.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
         raise ValueError(f"name = {name!r} is not of letters, digits and -")
     text = to_svg(figure)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
-    text = re.sub(r'<g id="patch_1">.*?</g>', "", text, count=1, flags=re.DOTALL)  # the white ground
+    text = re.sub(r'<g id="patch_1">.*?</g>', "", text, count=1, flags=re.DOTALL)  # the white background
     head, _, body = text.partition(">")
     (box,) = re.findall(r'viewBox="([\d. ]+)"', head)
     body = re.sub(r'\bid="', f'id="{name}-', body)
@@ -81,11 +84,11 @@ def inline(figure: "Figure", name: str, title: str, description: str) -> str:
     body = re.sub(r"url\(#", f"url(#{name}-", body)
     for colour, variable in VARIABLES.items():
         body = re.sub(rf"(?<=: ){colour}\b", variable, body)
-    told = f"<title>{html.escape(title)}</title><desc>{html.escape(description)}</desc>"
+    texts = f"<title>{html.escape(title)}</title><desc>{html.escape(description)}</desc>"
     width = float(box.split()[2]) / 72
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}" '
-        f'style="max-width:{width * 1.5:.2f}in" role="img" aria-label="{html.escape(title)}">{told}{body}'
+        f'style="max-width:{width * 1.5:.2f}in" role="img" aria-label="{html.escape(title)}">{texts}{body}'
     )
 
 
@@ -94,18 +97,18 @@ class Picture:
     """A figure of the report."""
 
     name: str
-    """Of its files."""
+    """The name of its files, without suffix."""
     title: str
     note: str
     wide: bool
-    """Whether its panels need much room."""
+    """Whether its panels need the page's full width."""
     panels: tuple[str, ...]
     """Each an `svg` element, escaped and ready for the page."""
     svg: str
     png: bytes
     data: Sheet
     legend: tuple[tuple[str, str], ...] = ()
-    """Its own swatches and labels, where its lines are not the study's arms."""
+    """Swatches and labels, if its lines are not the study's arms, whose legend the page has."""
 
 
 def make_picture(
@@ -119,7 +122,7 @@ def make_picture(
     titles: Sequence[str] = (),
     legend: tuple[tuple[str, str], ...] = (),
 ) -> Picture:
-    """The picture of what is `drawn`, the whole for the files; `titles` are the panels' own, if they have any."""
+    """A picture of `drawn`: its panels for the page, the whole figure for files; `titles` are those of the panels."""
     named = enumerate(zip(drawn.panels, titles or [title] * len(drawn.panels), strict=True))
     return Picture(
         name=name,
@@ -135,7 +138,7 @@ def make_picture(
 
 
 def swatch(place: int) -> str:
-    """An arm's line and marker, for a legend in the page."""
+    """An `svg` element with the line and marker of the arm with index `place`, for a legend in the page."""
     look = style(place)
     dashes = "" if look.dashes == DASHES[0] else f' stroke-dasharray="{" ".join(str(2 * n) for n in look.dashes[1])}"'
     return (
@@ -146,7 +149,7 @@ def swatch(place: int) -> str:
 
 
 def data_uri(content: str | bytes, media: str) -> str:
-    """A `data:` address that holds the content."""
+    """A `data:` URI of the content, of media type `media`."""
     raw = content.encode() if isinstance(content, str) else content
     charset = ";charset=utf-8" if isinstance(content, str) else ""
     return f"data:{media}{charset};base64,{base64.b64encode(raw).decode()}"

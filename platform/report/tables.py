@@ -1,4 +1,4 @@
-"""The table of a study, from what it declares and what its runs left behind: pure data, rendered elsewhere."""
+"""The table of a study, computed from its declaration and the results of its runs; rendering is elsewhere."""
 
 import itertools
 import math
@@ -7,28 +7,27 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from crossarch.platform.report.stats import Contrast, Summary, contrasts, gap, summarize
-from crossarch.search_spaces.recipes import Arm
-from crossarch.search_spaces.study import Place, Planned, Published, Study
-from crossarch.trainables.config.identity import METHOD_VERSION, config_hash, run_id
+from crossarch.search_spaces.study import Place, PlannedRun, Published, Study, teachers_of
+from crossarch.trainables.config.identity import METHOD_VERSION, config_hash
 from crossarch.trainables.config.result import Outcome, RunResult
 from crossarch.trainables.config.run import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a reader must know to judge or repeat the numbers. Texts are distinct, in order of appearance."""
+    """The conditions under which the numbers were measured. Texts are distinct, in order of appearance."""
 
     runs: int
-    """Runs that left a result of any outcome, teachers among them."""
+    """Number of runs with a result of any outcome, teachers included."""
     training_seconds: float
-    """In the training loops, all of these runs together."""
+    """Seconds in the training loops, summed over these runs."""
     hardware: tuple[str, ...]
     software: tuple[str, ...]
     commits: tuple[str, ...]
 
 
 def conditions(results: Iterable[RunResult]) -> Conditions:
-    """The conditions of `results`. What an environment does not tell is left out."""
+    """The conditions of `results`. Facts that an environment does not have are left out."""
     results = tuple(results)
     environments = [result.environment for result in results]
     return Conditions(
@@ -41,14 +40,17 @@ def conditions(results: Iterable[RunResult]) -> Conditions:
 
 
 def hardware(environment: Mapping[str, Any]) -> str:
-    """The accelerator, if there is one, the processor and its cores, as far as `environment` tells."""
+    """The accelerator, if any, the processor and its number of cores, as far as `environment` has them."""
     device, cpu, cores = (_fact(environment, key) for key in ("device", "cpu", "cores"))
-    parts = (device if device != "cpu" or not cpu else "", cpu, cores and f"{cores} cores")
+    parts = [device] if device != "cpu" or not cpu else []
+    parts.append(cpu)
+    if cores:
+        parts.append(f"{cores} cores")
     return ", ".join(part for part in parts if part)
 
 
 def software(environment: Mapping[str, Any]) -> str:
-    """The versions that the numbers depend on, as far as `environment` tells."""
+    """The versions that the numbers depend on, as far as `environment` has them."""
     named = ((key, _fact(environment, key)) for key in ("torch", "python", "cuda"))
     return ", ".join(f"{key} {version}" for key, version in named if version)
 
@@ -70,35 +72,43 @@ KINDS: Mapping[str, Callable[[RunResult], str]] = {
 
 
 def mixture(cells: Sequence[Sequence[RunResult]], left_out: int) -> tuple[str, ...]:
-    """What a reader of `cells`, the results of each, must know to be mixed in them, a phrase each; `left_out` runs."""
-    found = []
-    for kind, tell in KINDS.items():
-        count = sum(len({tell(result) for result in cell}) > 1 for cell in cells)
+    """Phrases that warn of cells whose runs are not comparable, by KINDS, and of results that were left out.
+
+    Args:
+        cells: The results of each cell.
+        left_out: Number of results that were left out, as of `of_other_versions`.
+    """
+    phrases = []
+    for kind, value_of in KINDS.items():
+        count = sum(len({value_of(result) for result in cell}) > 1 for cell in cells)
         if count:
-            found.append(f"{count} of {len(cells)} cells have runs of several {kind}")
+            phrases.append(f"{count} of {len(cells)} cells have runs of several {kind}")
     if left_out:
-        found.append(f"{left_out} results of another METHOD_VERSION than {METHOD_VERSION} are left out")
-    return tuple(found)
+        phrases.append(f"{left_out} results of another METHOD_VERSION than {METHOD_VERSION} are left out")
+    return tuple(phrases)
 
 
 def of_other_versions(results: Mapping[str, RunResult], configs: Iterable[RunConfig], known: Iterable[str]) -> int:
-    """How many results have one of `configs`, but another id than those `known`, as METHOD_VERSION is part of it."""
+    """Number of results that have one of `configs`, but were recorded under another id than those `known` for them.
+
+    METHOD_VERSION is part of the id, so that such results never share a cell with the current ones.
+    """
     wanted, ours = set(configs), set(known)
     return sum(name not in ours and result.config in wanted for name, result in results.items())
 
 
 State = Outcome | Literal["missing", "unavailable"]
-"""A run's outcome, `missing` where it left nothing yet, or `unavailable` where no store has its distilled set."""
+"""A run's outcome; `missing` without a result, or `unavailable` if the store lacks its distilled set as well."""
 
 STATES: tuple[State, ...] = (*get_args(Outcome), "missing", "unavailable")
 
 Counts = Mapping[State, int]
-"""How many runs are in each state: every state is a key."""
+"""Number of runs in each state; every state is a key."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One planned run and how it stands."""
+    """One planned run and its state."""
 
     run_id: str
     arm: str
@@ -111,11 +121,11 @@ class Run:
     """The study's metric in %, of a finished run; None for any other."""
     error: str | None
     seconds: float = 0.0
-    """On the device, evaluations included."""
+    """Seconds on the device, evaluations included."""
 
 
 Cells = dict[Place, list[Run]]
-"""Runs by the arm's name and the cell."""
+"""Runs by arm's name and cell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,14 +133,14 @@ class Cell:
     """The runs of one arm in one cell."""
 
     accuracy: Summary | None
-    """Over the finished runs alone; None where there is none, or a run was stopped early, as then accuracy chose."""
+    """Over the finished runs. None without any, and if a run was stopped early: the others were chosen by accuracy."""
     gap: float | None
-    """Points above the reference; None for the reference itself, and where either has no finished run."""
+    """Points above the reference; None for the reference itself, and if either has no accuracy."""
     counts: Counts
     published: Published | None = None
-    """What the paper reports here."""
+    """The paper's number of this cell, if it has one."""
     seconds: float = 0.0
-    """On the device, summed over its runs of any outcome; teachers that are no cell of their own left out."""
+    """Seconds on the device, summed over its runs of any outcome, without teachers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +148,18 @@ class Row:
     """One arm at one choice of the axes that are not columns."""
 
     arm: str
+    """The arm's label."""
     choices: tuple[str, ...]
+    """The labels of the choices."""
+    ids: tuple[str, ...]
+    """The arm's name and the ids of the choices."""
     cells: tuple[Cell | None, ...]
-    """A cell each network; None where the arm does not apply to it."""
+    """One per network; None for a network to which the arm does not apply."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """A teacher that is no cell of the table: one recipe of one network, at one choice of the other axes."""
+    """A teacher that is not a cell of the table: one recipe of one network, at one choice of the other axes."""
 
     arm: str
     network: str
@@ -155,66 +169,72 @@ class Teacher:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A study's answer so far. Rows go choice by choice and, within one, arm by arm."""
+    """The results of a study so far. Rows are ordered by choices, then by arm."""
 
     study: Study
     seeds: tuple[int, ...]
-    networks: tuple[str, ...]
+    network_ids: tuple[str, ...]
     """The columns: networks to which any arm applies."""
     rows: tuple[Row, ...]
     teachers: tuple[Teacher, ...]
     runs: tuple[Run, ...]
-    """Every run, each once: teachers that are no cell first."""
+    """Every run once; teachers that are not a cell come first."""
     conditions: Conditions
     contrasts: tuple[Contrast, ...]
-    """What the runs say of the study's claims."""
+    """The tests of the study's claims."""
     mixed: tuple[str, ...]
-    """What cells hold that came about otherwise than the rest, a phrase each (`mixture`)."""
+    """Warnings of cells whose runs are not comparable (`mixture`)."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The labels of the columns."""
+        return tuple(self.study.label(self.study.columns, network) for network in self.network_ids)
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """The axes that are not columns: the names of the rows' choices."""
+        """The names of the axes that are not columns, in the order of a row's choices."""
         return tuple(axis.name for axis in self.study.axes if axis.name != self.study.columns)
 
     @property
     def failures(self) -> tuple[Run, ...]:
-        """Runs that diverged, failed or were blocked, then those that were stopped early."""
+        """Runs that diverged, failed or were blocked, then runs that were stopped early."""
         order = ("diverged", "failed", "blocked", "stopped")
-        found = (run for run in self.runs if run.outcome in order)
-        return tuple(sorted(found, key=lambda run: run.outcome == "stopped"))
+        failures = (run for run in self.runs if run.outcome in order)
+        return tuple(sorted(failures, key=lambda run: run.outcome == "stopped"))
 
     @property
     def counts(self) -> Counts:
-        """Runs in each state, a run that several cells share counted once."""
+        """Number of runs in each state; a run that several cells share counts once."""
         return count(self.runs)
 
 
 def build_table(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> Table:
-    """The table of `study` over `seeds`, from results by run id; results of other runs are passed over."""
+    """The table of `study` over `seeds`, from results by run id; results of other runs are ignored."""
     planned = tuple(study.expand(seeds))
-    labels = labels_of(study.arms)
     cells: Cells = {}
     for plan in planned:
-        cells.setdefault((plan.arm, plan.cell), []).append(look_up(plan, labels, results, study.metric))
+        cells.setdefault((plan.arm, plan.cell), []).append(look_up(study, plan, results))
     in_cells = {run.run_id: run for runs in cells.values() for run in runs}
+    first: dict[str, PlannedRun] = {}
     teachers: dict[str, list[Run]] = {}
-    for plan in teachers_of(planned):
-        if run_id(plan.config) not in in_cells:
-            group = teachers.setdefault(config_hash(plan.config), [])
-            group.append(look_up(plan, labels, results, study.metric))
+    for name, plan in teachers_of(planned).items():
+        if name not in in_cells:
+            recipe = config_hash(plan.config)
+            first.setdefault(recipe, plan)
+            teachers.setdefault(recipe, []).append(look_up(study, plan, results))
     networks = tuple(network for network in study.networks if network in {cell[study.column] for _, cell in cells})
     runs = {run.run_id: run for group in teachers.values() for run in group} | in_cells
     return Table(
         study=study,
         seeds=seeds,
-        networks=networks,
+        network_ids=networks,
         rows=tuple(_rows(study, networks, cells)),
-        teachers=tuple(_teacher(study, group, cells) for group in teachers.values()),
+        teachers=tuple(_teacher(study, first[recipe], group, cells) for recipe, group in teachers.items()),
         runs=tuple(runs.values()),
         conditions=conditions(results[name] for name in runs if name in results),
         mixed=mixture(
             [[results[run.run_id] for run in group if run.run_id in results] for group in cells.values()],
-            of_other_versions(results, (plan.config for plan in (*planned, *teachers_of(planned))), runs),
+            of_other_versions(results, (plan.config for plan in (*planned, *teachers_of(planned).values())), runs),
         ),
         contrasts=tuple(contrasts(study.claims, {place: by_seed(group) for place, group in cells.items()})),
     )
@@ -225,68 +245,54 @@ def by_seed(runs: Iterable[Run]) -> dict[int, float]:
     return {run.seed: run.accuracy for run in runs if run.accuracy is not None}
 
 
-def labels_of(arms: Iterable[Arm]) -> dict[str, str]:
-    """Labels of `arms` and of the recipes of their teachers, by name; a study's own arms come before these."""
-    arms = tuple(arms)
-    if not arms:
-        return {}
-    return labels_of(arm.teacher for arm in arms if arm.teacher) | {arm.name: arm.label for arm in arms}
-
-
-def teachers_of(planned: Iterable[Planned]) -> Iterator[Planned]:
-    """The teachers of `planned`, and their teachers, each run once."""
-    seen: set[RunConfig] = set()
-    for plan in planned:
-        teacher = plan.teacher
-        while teacher and teacher.config not in seen:
-            seen.add(teacher.config)
-            yield teacher
-            teacher = teacher.teacher
-
-
-def look_up(plan: Planned, labels: Mapping[str, str], results: Mapping[str, RunResult], metric: str) -> Run:
-    """How a planned run stands, from results by run id."""
-    name = run_id(plan.config)
-    result = results.get(name)
+def look_up(study: Study, plan: PlannedRun, results: Mapping[str, RunResult]) -> Run:
+    """The state of a planned run, from results by run id."""
+    result = results.get(plan.run_id)
     finished = result is not None and result.outcome == "finished"
+    outcome: State = "missing" if study.is_available(plan) else "unavailable"
+    if result is not None:
+        outcome = result.outcome
     return Run(
-        run_id=name,
-        arm=labels[plan.arm],
-        cell=plan.cell,
+        run_id=plan.run_id,
+        arm=study.label("arm", plan.arm),
+        cell=study.labels(plan.cell),
         seed=plan.config.seed,
-        outcome=result.outcome if result else "missing" if plan.is_available else "unavailable",
-        accuracy=getattr(result, metric) if finished else None,
+        outcome=outcome,
+        accuracy=getattr(result, study.metric) if finished else None,
         error=result.error if result else None,
         seconds=result.device_seconds if result else 0.0,
     )
 
 
 def count(runs: Iterable[Run]) -> Counts:
-    """How many of `runs` are in each state."""
+    """Number of `runs` in each state."""
     outcomes = [run.outcome for run in runs]
     return {state: outcomes.count(state) for state in STATES}
 
 
 def _rows(study: Study, networks: tuple[str, ...], cells: Cells) -> Iterator[Row]:
-    others = [axis.choices for axis in study.axes if axis.name != study.columns]
-    for choices in itertools.product(*others):
+    others = [axis for axis in study.axes if axis.name != study.columns]
+    for choices in itertools.product(*(axis.choices for axis in others)):
         keys = [_key(study, choices, network) for network in networks]
         for arm in study.arms:
-            found = [cells.get((arm.name, key)) for key in keys]
-            if any(found):
+            runs_of_cells = [cells.get((arm.name, key)) for key in keys]
+            if any(runs_of_cells):
                 published = [study.published.get((arm.name, key)) for key in keys]
                 yield Row(
                     arm=arm.label,
-                    choices=choices,
+                    choices=tuple(axis.label(choice) for axis, choice in zip(others, choices, strict=True)),
+                    ids=(arm.name, *choices),
                     cells=tuple(
-                        _cell(study, runs, cells, known) if runs else None
-                        for runs, known in zip(found, published, strict=True)
+                        _cell(study, key, runs, cells, known) if runs else None
+                        for key, runs, known in zip(keys, runs_of_cells, published, strict=True)
                     ),
                 )
 
 
-def _cell(study: Study, runs: list[Run], cells: Cells, published: Published | None = None) -> Cell:
-    origin = cells.get((study.arms[0].name, study.teaching(runs[0].cell)), [])
+def _cell(
+    study: Study, cell: tuple[str, ...], runs: list[Run], cells: Cells, published: Published | None = None
+) -> Cell:
+    origin = cells.get((study.arms[0].name, study.teaching(cell)), [])
     accuracy, reference = _accuracy(runs), _accuracy(origin)
     return Cell(
         accuracy=accuracy,
@@ -304,13 +310,13 @@ def _accuracy(runs: Collection[Run]) -> Summary | None:
     return summarize(accuracies) if accuracies else None
 
 
-def _teacher(study: Study, runs: list[Run], cells: Cells) -> Teacher:
-    cell = runs[0].cell
+def _teacher(study: Study, plan: PlannedRun, runs: list[Run], cells: Cells) -> Teacher:
+    labels = study.labels(plan.cell)
     return Teacher(
-        arm=runs[0].arm,
-        network=cell[study.column],
-        choices=(*cell[: study.column], *cell[study.column + 1 :]),
-        cell=_cell(study, runs, cells),
+        arm=study.label("arm", plan.arm),
+        network=labels[study.column],
+        choices=(*labels[: study.column], *labels[study.column + 1 :]),
+        cell=_cell(study, plan.cell, runs, cells),
     )
 
 

@@ -1,4 +1,4 @@
-"""The table and the state of a study in a terminal, readable without colour and on 80 columns."""
+"""Tables and states of studies for the terminal, readable without colour and in 80 columns."""
 
 import dataclasses
 import json
@@ -26,16 +26,16 @@ from crossarch.platform.report.wording import (
     title,
 )
 from crossarch.platform.text import one_line
-from crossarch.search_spaces.study import Study
+from crossarch.search_spaces.study import Study, each_once
 from crossarch.trainables.config.result import RunResult
 from crossarch.trainables.data.manifest import Manifest
 
 NARROW = (0, 1, 0, 0)
-"""Padding with no room left of a column."""
+"""Padding of columns, none on the left."""
 
 
 def headed(*, padding: tuple[int, ...] = (0, 1), leading: int = 0) -> Grid:
-    """A table without columns yet, with a line below their names."""
+    """A table without columns yet, with a rule below the header."""
     return Grid(
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -47,7 +47,7 @@ def headed(*, padding: tuple[int, ...] = (0, 1), leading: int = 0) -> Grid:
 
 
 def named(rows: Iterable[tuple[str, str]], between: int = 2, *, fold: bool = False) -> Grid:
-    """Names and what is said of each, with so much room between them; `fold` breaks long words rather than cut them."""
+    """Names and texts in two columns, `between` characters apart; `fold` breaks long words instead of cutting them."""
     grid = Grid.grid(padding=(0, between))
     for name, text in rows:
         grid.add_row(Text(name, style="bold"), Text(text, overflow="fold" if fold else None))
@@ -62,7 +62,10 @@ def grouped(
     by: int,
     padding: tuple[int, ...] = (0, 1),
 ) -> Grid:
-    """A table of unbroken cells, a line between rows that differ in their first `by`; columns `texts` to the left."""
+    """A table whose cells are not wrapped, with a rule between rows that differ in their first `by` cells.
+
+    Columns with indices in `texts` are aligned to the left, others to the right.
+    """
     grid = headed(padding=padding)
     for column, heading in enumerate(headings):
         grid.add_column(heading, justify="left" if column in texts else "right", no_wrap=True)
@@ -76,29 +79,28 @@ def grouped(
 
 
 def render_studies(studies: Iterable[Study]) -> RenderableType:
-    """Name, question, networks and number of runs of each study."""
+    """The name, question, networks and number of runs of each study."""
     grid = headed()
     for name in ("Study", "Question", "Networks"):
         grid.add_column(name)
     grid.add_column("Runs", justify="right")
     for study in studies:
-        planned = list(study.expand(study.seeds[:1]))
-        teachers = {item.teacher.config for item in planned if item.teacher} - {item.config for item in planned}
+        cells, teachers = each_once(study.expand(study.seeds[:1]))
         grid.add_row(
             Text(study.name, style="bold"),
             Text.assemble(study.question, "\n", (study.reference, "italic")),
-            Text(", ".join(study.networks)),
-            Text(f"{(len(planned) + len(teachers)) * len(study.seeds)}"),
+            Text(", ".join(study.label(study.columns, network) for network in study.networks)),
+            Text(f"{(len(cells) + len(teachers)) * len(study.seeds)}"),
         )
     return grid
 
 
 def render_sets(manifests: Mapping[str, Manifest], damaged: Mapping[str, str]) -> RenderableType:
-    """Each distilled set on a line, then what is wrong with damaged ones."""
+    """One line per distilled set, then the problems of damaged sets, by name."""
     if not manifests and not damaged:
         return Text("No distilled sets yet: `crossarch data add PATH --dataset ... --distiller ... --whitening ...`")
     grid = headed(padding=NARROW)
-    grid.add_column("Set", no_wrap=True, overflow="fold")  # a name is there to be copied
+    grid.add_column("Set", no_wrap=True, overflow="fold")  # so that a name can be copied
     for name in ("Data set", "Distiller"):
         grid.add_column(name, overflow="fold")
     grid.add_column("IPC", justify="right")
@@ -114,29 +116,29 @@ def verification(manifest: Manifest) -> str:
     """`fits, 42.9 %`, `no: zca fits`, `no whitening fits` or `not yet`."""
     if not manifest.verified:
         return "not yet"
-    found = json.loads(manifest.verified)
-    fits, accuracies = found.get("fits"), found.get("accuracies", {})
+    recorded = json.loads(manifest.verified)
+    fits, accuracies = recorded.get("fits"), recorded.get("accuracies", {})
     if fits == manifest.whitening and fits in accuracies:
         return f"fits, {accuracies[fits]:.1f} %"
     return f"no: {fits} fits" if fits else "no whitening fits"
 
 
 def render_set(manifest: Manifest) -> RenderableType:
-    """All that is known of a distilled set."""
-    facts = dataclasses.asdict(manifest).items()
-    told = ((name.replace("_", " "), one_line(str(each))) for name, each in facts if each not in (None, "", "{}"))
-    return named(told, fold=True)
+    """All fields of a distilled set's manifest that are not empty."""
+    fields = dataclasses.asdict(manifest).items()
+    rows = ((name.replace("_", " "), one_line(str(value))) for name, value in fields if value not in (None, "", "{}"))
+    return named(rows, fold=True)
 
 
 LABEL_WIDTH = 24
-"""Longer labels of arms and choices wrap, in characters."""
+"""Characters after which labels of arms and choices wrap."""
 
 SHOWN_FAILURES = 10
-"""A terminal shows so many; the Markdown report shows all."""
+"""Maximum failures shown; the Markdown report shows all."""
 
 
 def render_report(table: Table, width: int = 80) -> RenderableType:
-    """The whole report: question, table, teachers, what did not finish and why, and how it all came about."""
+    """The whole report: question, table, comparison, claims, teachers, failures with their reasons, and conditions."""
     return Group(
         Text(table.study.name, style="bold"),
         Text(one_line(table.study.question)),
@@ -155,7 +157,7 @@ def render_report(table: Table, width: int = 80) -> RenderableType:
 
 
 def render_status(table: Table) -> RenderableType:
-    """How many runs of each arm and network are in each state, of those that occur, and what went wrong."""
+    """The number of runs in each state that occurs, by arm and network, and the failures."""
     grid = headed(padding=NARROW)
     for name in (*table.axes, "arm", "network"):
         grid.add_column(Text(title(name)), overflow="fold")
@@ -176,7 +178,7 @@ def render_status(table: Table) -> RenderableType:
 
 
 def _grids(table: Table, width: int) -> list[Grid]:
-    """The table in as few pieces as `width` allows, gaps beside their numbers where there is room."""
+    """The table in as few pieces as `width` allows, with gaps beside their numbers if there is room."""
     measuring = Console(width=10_000)
     columns = range(len(table.networks))
     pieces: list[Grid] = []
@@ -190,6 +192,7 @@ def _grids(table: Table, width: int) -> list[Grid]:
 
 
 def _piece(table: Table, columns: Sequence[int], stacked: bool) -> Grid:
+    """Some columns of the table; `stacked` puts each gap below its number."""
     grid = headed(padding=NARROW, leading=int(stacked))
     for name in (*table.axes, "arm"):
         grid.add_column(Text(title(name)), max_width=LABEL_WIDTH, overflow="fold")
@@ -203,7 +206,7 @@ def _piece(table: Table, columns: Sequence[int], stacked: bool) -> Grid:
 
 
 def sheet_grid(sheet: Sheet) -> Grid:
-    """A sheet's columns and rows, numbers to the right."""
+    """A sheet as a table, numeric columns aligned to the right."""
     grid = headed(padding=NARROW)
     for position, column in enumerate(sheet.columns):
         grid.add_column(
@@ -229,8 +232,8 @@ def _claims(table: Table) -> list[RenderableType]:
         grid.add_column(
             Text(name), overflow="fold", no_wrap=column > 0, justify="right" if column in (1, 2, 3) else "left"
         )
-    for found in table.contrasts:
-        grid.add_row(*map(Text, claim_words(found)))
+    for contrast in table.contrasts:
+        grid.add_row(*map(Text, claim_words(contrast)))
     return [Text(), grid, Text(), Text(CLAIM_NOTE)]
 
 
@@ -268,7 +271,7 @@ def _failures(failures: Sequence[Run]) -> list[RenderableType]:
 
 
 def render_answers(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> RenderableType:
-    """Score, statements and plateaus; nothing for a study that is no sweep or has no results."""
+    """A sweep's score, statements and plateaus; empty for a study that is not a sweep or has no results."""
     found = surfaces(study, seeds, results)
     sheets = (scores(found), claims(found), plateaus(found)) if found else ()
     return Group(*(part for each in sheets if each.rows for part in _view(each)))

@@ -1,4 +1,4 @@
-"""Ours against the paper's: by how much each published number is missed, and whether seeds alone explain that."""
+"""Comparison with the paper: the difference from each published number, and whether seeds alone may explain it."""
 
 import math
 from collections.abc import Sequence
@@ -15,56 +15,60 @@ from crossarch.search_spaces.study import Published
 Verdict = Literal["reproduced", "above", "below", "too few seeds", "not run", "data unavailable"]
 
 FEWEST = 3
-"""Seeds that a verdict needs: as many as the paper has. With two, the margin is wide enough for nearly any number."""
+"""Minimum seeds for a verdict: as many as the paper has. With two, the margin would admit nearly any number."""
 PAPER_SEEDS = 3
-"""App. B.2."""
+"""Seeds per number in the paper (App. B.2)."""
 SPREAD_TABLE = 7
-"""The one table with standard deviations."""
+"""The only table of the paper with standard deviations."""
 ROUNDING = 0.05
-"""Points by which a number printed to one digit may be off."""
+"""Maximum rounding error in points of a number printed with one decimal."""
 
 COLUMNS = ("Ours", "Paper", "Difference", "Verdict")
-"""What `in_words` tells of a comparison."""
+"""Headings of the texts of `in_words`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One published number and what we have beside it."""
+    """One published number and ours."""
 
     choices: tuple[str, ...]
     arm: str
     network: str
     ours: Summary | None
-    """Over the finished runs; None where there is none."""
+    """Over the finished runs; None without any."""
     paper: Published
     difference: float | None
-    """Ours less the paper's, in points; None without ours."""
+    """Ours minus the paper's, in points; None without ours."""
     margin: float | None
-    """Points of difference that seeds alone may make; None without FEWEST of ours."""
+    """Difference in points that seeds and rounding alone may cause; None with fewer than FEWEST seeds of ours."""
     verdict: Verdict
 
 
 def compare(table: Table) -> tuple[Comparison, ...]:
     """A comparison for each cell that the paper has, row by row."""
-    return tuple(
-        Comparison(
-            choices=row.choices,
-            arm=row.arm,
-            network=network,
-            ours=(ours := cell.accuracy),
-            paper=known,
-            difference=ours.mean - known.accuracy if ours else None,
-            margin=margin(ours, known) if ours and ours.n >= FEWEST else None,
-            verdict=judge(cell),
-        )
-        for row in table.rows
-        for network, cell in zip(table.networks, row.cells, strict=True)
-        if cell and (known := cell.published)
-    )
+    comparisons = []
+    for row in table.rows:
+        for network, cell in zip(table.networks, row.cells, strict=True):
+            if cell is None or cell.published is None:
+                continue
+            ours, published_cell = cell.accuracy, cell.published
+            comparisons.append(
+                Comparison(
+                    choices=row.choices,
+                    arm=row.arm,
+                    network=network,
+                    ours=ours,
+                    paper=published_cell,
+                    difference=ours.mean - published_cell.accuracy if ours else None,
+                    margin=margin(ours, published_cell) if ours and ours.n >= FEWEST else None,
+                    verdict=judge(cell),
+                )
+            )
+    return tuple(comparisons)
 
 
 def judge(cell: Cell) -> Verdict:
-    """What is to be said of a cell. Raises ValueError for one that the paper does not have."""
+    """The verdict on a cell. Raises ValueError for a cell that the paper does not have."""
     if cell.published is None:
         raise ValueError("cell.published = None, but a verdict needs the paper's number")
     planned = sum(cell.counts.values())
@@ -81,9 +85,11 @@ def judge(cell: Cell) -> Verdict:
 
 
 def margin(ours: Summary, known: Published) -> float:
-    """Points by which ours may miss the paper's mean through seeds and rounding alone, at 95 % confidence.
+    """Points by which our mean may differ from the paper's through seeds and rounding alone, at 95 % confidence.
 
-    `welch` where the paper gives its deviation; else `half_width` and `tolerance`. Raises ValueError for a single run.
+    If the paper gives its standard deviation, half the Welch interval of the difference (`welch`). Else the half-width
+    of our interval (`half_width`) plus an assumed one of the paper's (`tolerance`). Raises ValueError for a single run
+    of ours.
     """
     if known.std is None:
         return half_width(ours) + tolerance(known.images_per_class) + ROUNDING
@@ -91,12 +97,12 @@ def margin(ours: Summary, known: Published) -> float:
 
 
 def half_width(ours: Summary) -> float:
-    """Half the 95 % interval of a mean, by Student's t over the seeds. Raises ValueError for a single run."""
+    """Half-width of the 95 % Student's t interval of our mean. Raises ValueError for a single run."""
     return student(ours.n - 1) * _spread(ours) / math.sqrt(ours.n)
 
 
 def welch(ours: Summary, std: float, n: int) -> float:
-    """Half the 95 % interval of the difference from a mean of `n` with deviation `std` (Welch 1947).
+    """Half-width of the 95 % interval of the difference from a mean of `n` runs with deviation `std` (Welch 1947).
 
     Raises ValueError for a single run of ours.
     """
@@ -108,10 +114,10 @@ def welch(ours: Summary, std: float, n: int) -> float:
 
 
 def tolerance(images_per_class: int) -> float:
-    """Half the 95 % interval of the paper's mean of three seeds where it gives no spread: our assumption.
+    """Assumed half-width of the 95 % interval of the paper's mean of three seeds, if it gives no standard deviation.
 
-    The spread is taken to be the pooled deviation of Table 7 at the same images per class (FRePo's CIFAR-10), as it
-    grows when these fall (App. B.2). Raises ValueError where Table 7 has none.
+    The deviation is assumed to be the pooled one of Table 7 (FRePo's CIFAR-10) at the same images per class, as it
+    increases when these decrease (App. B.2). Raises ValueError if Table 7 has no row with so many images per class.
     """
     spreads = [
         row.std for row in published(SPREAD_TABLE) if row.std is not None and row.images_per_class == images_per_class
@@ -123,7 +129,7 @@ def tolerance(images_per_class: int) -> float:
 def pooled(spreads: Sequence[float], n: int) -> tuple[float, int]:
     """The pooled standard deviation of groups of `n` runs each, and its degrees of freedom.
 
-    Raises ValueError where there are no groups.
+    Raises ValueError without groups.
     """
     if not spreads:
         raise ValueError("spreads = [], but a pooled deviation needs at least one")
@@ -137,7 +143,7 @@ def _spread(ours: Summary) -> float:
 
 
 def headline(table: Table) -> str:
-    """The counts of the verdicts, and the profile, in a sentence; empty where the paper has no number of the study."""
+    """A sentence with the profile and the number of each verdict; empty if the paper has no number of the study."""
     compared = compare(table)
     if not compared:
         return ""
@@ -148,12 +154,12 @@ def headline(table: Table) -> str:
 
 
 def told(table: Table) -> tuple[Comparison, ...]:
-    """The comparisons with a number of ours."""
+    """The comparisons for which we have a number."""
     return tuple(each for each in compare(table) if each.ours)
 
 
 def explained(compared: Sequence[Comparison]) -> list[str]:
-    """How the verdicts come about, a sentence each, as far as `compared` needs them."""
+    """Sentences that explain the verdicts, as far as they occur in `compared`."""
     judged = [each for each in compared if each.margin is not None]
     sentences = []
     if judged:
@@ -177,7 +183,7 @@ def explained(compared: Sequence[Comparison]) -> list[str]:
 
 
 def in_words(each: Comparison) -> tuple[str, ...]:
-    """`66.0 ± 0.4`, `66.2 ± 0.5`, `-0.2 ± 1.1`, `reproduced`: the columns of COLUMNS."""
+    """The texts under COLUMNS: `66.0 ± 0.4`, `66.2 ± 0.5`, `-0.2 ± 1.1`, `reproduced`."""
     ours = number(each.ours) if each.ours else ""
     theirs = paper(each.paper)[0].removeprefix("paper ")
     apart = "" if each.difference is None else f"{each.difference:+z.1f}"
@@ -186,13 +192,13 @@ def in_words(each: Comparison) -> tuple[str, ...]:
 
 
 def labelled(table: Table, compared: Sequence[Comparison]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Heads and rows of a table of `compared`, in words."""
+    """Headings and rows of a table of `compared`, as texts."""
     heads = (*map(title, table.axes), "Arm", "Network", *COLUMNS)
     return heads, [(*each.choices, each.arm, each.network, *in_words(each)) for each in compared]
 
 
 def against(table: Table) -> Sheet:
-    """The comparisons with a number of ours, with exact numbers to sort by."""
+    """The comparisons for which we have a number, as a sheet."""
     compared = told(table)
     counted = ("Ours", "n", "Paper", "Paper std", "Difference", "Margin")
     rows = (

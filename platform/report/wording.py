@@ -1,4 +1,4 @@
-"""How numbers and states read, wherever they are rendered: plain text, not yet escaped for any format."""
+"""Wording of numbers and states for all renderers: plain text, not yet escaped for any format."""
 
 from dataclasses import dataclass
 
@@ -14,20 +14,20 @@ METRICS = {"test_accuracy": "Test accuracy in % after the final epoch"}
 
 @dataclass(frozen=True, kw_only=True)
 class CellWords:
-    """A cell in words that must not be broken: what is empty is left out."""
+    """The texts of a cell, which must not be broken; empty ones are left out."""
 
     number: str = ""
     gap: str = ""
     remarks: tuple[str, ...] = ()
 
     def lines(self, *, stacked: bool) -> list[str]:
-        """The words line by line; `stacked` puts the gap under its number, not beside it."""
+        """The texts, line by line. `stacked` puts the gap below its number instead of beside it."""
         numbers = [self.number, self.gap] if stacked else [" ".join(filter(None, (self.number, self.gap)))]
         return [line for line in (*numbers, *self.remarks) if line]
 
 
 def cell_words(cell: Cell | None) -> CellWords:
-    """`85.3 ± 1.2`, `(-3.4)` and what a reader must know beside them; `–` where the arm does not apply."""
+    """`85.3 ± 1.2`, `(-3.4)`, remarks and the paper's number; `–` for a network to which the arm does not apply."""
     if cell is None:
         return CellWords(number=NOT_APPLICABLE)
     return CellWords(
@@ -38,7 +38,7 @@ def cell_words(cell: Cell | None) -> CellWords:
 
 
 def paper(published: Published | None) -> tuple[str, ...]:
-    """`paper 50.7 ± 0.1`, if the paper has the cell."""
+    """`paper 50.7 ± 0.1`; empty if the paper does not have the cell."""
     if published is None:
         return ()
     spread = "" if published.std is None else f" ± {published.std:.1f}"
@@ -46,7 +46,7 @@ def paper(published: Published | None) -> tuple[str, ...]:
 
 
 def number(summary: Summary) -> str:
-    """`85.3 ± 1.2`; a single run has no spread: `85.3`."""
+    """`85.3 ± 1.2`; a single run has no standard deviation: `85.3`."""
     return f"{summary.mean:.1f}" if summary.std is None else f"{summary.mean:.1f} ± {summary.std:.1f}"
 
 
@@ -56,7 +56,7 @@ def bracket(gap: float) -> str:
 
 
 def remarks(accuracy: Summary | None, counts: Counts) -> tuple[str, ...]:
-    """The n where it is 1 or less than planned, and how many runs are in each state but finished."""
+    """n if it is 1 or less than planned, and the number of runs in each state but finished."""
     planned = sum(counts.values())
     if counts["missing"] == planned:
         return ("not yet run",)
@@ -67,14 +67,14 @@ def remarks(accuracy: Summary | None, counts: Counts) -> tuple[str, ...]:
 
 
 def caption(table: Table) -> list[str]:
-    """What the numbers mean, a sentence each."""
+    """Sentences that explain the table's numbers."""
     metric = METRICS.get(table.study.metric, table.study.metric)
     seeds = ", ".join(map(str, table.seeds))
     many = f"mean ± sample standard deviation over n = {len(table.seeds)} runs, seeds {seeds}"
     cells = [cell for row in table.rows for cell in row.cells]
     sentences = [f"{metric}: {many if len(table.seeds) > 1 else f'n = 1, a single run with seed {seeds}'}."]
     if any(cell and cell.gap is not None for cell in cells):
-        origin = f"{table.study.arms[0].label}, {table.study.teacher}"
+        origin = f"{table.study.arms[0].label}, {table.study.label(table.study.columns, table.study.teacher)}"
         same = f" at the same {' and '.join(table.axes)}" if table.axes else ""
         sentences.append(f"In brackets: points above or below {origin}{same}.")
     if None in cells:
@@ -95,20 +95,20 @@ CLAIM_NOTE = (
 )
 
 
-def claim_words(found: Contrast) -> tuple[str, str, str, str, str]:
-    """A row of CLAIM_COLUMNS."""
-    interval = found.interval
+def claim_words(contrast: Contrast) -> tuple[str, str, str, str, str]:
+    """The texts of a row under CLAIM_COLUMNS."""
+    interval = contrast.interval
     return (
-        found.sentence,
-        "" if found.mean is None else f"{found.mean:+z.1f}",
+        contrast.sentence,
+        "" if contrast.mean is None else f"{contrast.mean:+z.1f}",
         "" if interval is None else f"{interval.low:+z.1f} to {interval.high:+z.1f}",
-        str(found.n),
-        found.verdict,
+        str(contrast.n),
+        contrast.verdict,
     )
 
 
 def footer(table: Table) -> list[tuple[str, str]]:
-    """What is known of the runs and their machines: name and text."""
+    """Facts about the runs and the machines that trained them, as pairs of name and text."""
     known = table.conditions
     states = ", ".join(f"{table.counts[state]} {state}" for state in STATES if table.counts[state])
     facts = [
@@ -124,7 +124,7 @@ def footer(table: Table) -> list[tuple[str, str]]:
 
 
 def cost(table: Table) -> str:
-    """`8.1 to 75.3 device seconds a cell, 482.0 in all`; nothing where no run told."""
+    """`8.1 to 75.3 device seconds a cell, 482.0 in all cells`; empty if no run has its time."""
     seconds = [cell.seconds for row in table.rows for cell in row.cells if cell and cell.seconds]
     if not seconds:
         return ""

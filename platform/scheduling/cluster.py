@@ -1,4 +1,4 @@
-"""The Ray cluster: one of our own on this machine, or one that is there already."""
+"""The Ray cluster: a local one started by this process, or an existing one."""
 
 import functools
 import json
@@ -10,71 +10,63 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from crossarch.platform.scheduling.ray_environment import JOB_VARIABLE
+
+import ray
+from ray._private import ray_constants
+from ray._raylet import Config  # type: ignore[attr-defined]
+
 from crossarch.platform.errors import BadInputError, FailedError
 from crossarch.platform.scheduling.demand import Demand, Node, unserved
 from crossarch.platform.scheduling.site import Site
 from crossarch.platform.scheduling.version_check import other_versions, survey
 
-ENVIRONMENT = {
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers under `uv run` start in an environment of their own
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_prestart_worker_first_driver": "0",  # Tune's workers have an environment of their own: these would never work
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the record
-    "RAY_AIR_NEW_OUTPUT": "0",  # its reporter prints tables of its own, whatever the verbosity
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours ends the study tidily
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is ever restored from Tune's snapshots
-}
-
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait in a loop would steal the other trials' cores
+    "OMP_WAIT_POLICY": "PASSIVE",  # busy-waiting threads would take cores from the other trials
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
 LOOPBACK = {
     "RAY_AUTH_MODE": "token",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux, too: else Ray takes the host's address for 127.0.0.1
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux, too: else Ray replaces 127.0.0.1 by the host's address
 }
-"""Of a cluster of our own, whose ports then listen on the loopback interface alone, for those with the token."""
-
-JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""What Ray tells the driver of a submitted job about its job, as JSON."""
+"""Environment of a local cluster: its ports listen on the loopback interface only and require a token."""
 
 ATTEMPTS = 2
-"""Ray gives its own processes 30 s to start, which a machine that is busy just then may not manage."""
+"""Attempts to start a local cluster: on a busy machine, Ray's processes may exceed their 30 s start limit."""
 
 PATIENCE = 10.0
-"""Seconds in which a cluster's address has to take a connection."""
+"""Timeout in seconds for connecting to a cluster's address."""
 
 
 class ClusterError(FailedError):
-    """Ray does not start on this machine, or the cluster cannot train these runs; one sentence."""
+    """Ray does not start on this machine, or the cluster cannot train these runs. The message is one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What there is to train on, and what each run asks for."""
+    """Nodes of a cluster and the resource demand of a run."""
 
     nodes: tuple[Node, ...]
     demand: Demand = field(default_factory=Demand)
     grows_to: int = 0
-    """Runs at a time once an autoscaler has started its nodes; 0 where there is none."""
+    """Concurrent runs after an autoscaler has started its nodes; 0 without an autoscaler."""
 
     @property
     def slots(self) -> int:
-        """Runs at a time."""
+        """Number of concurrent runs."""
         return self.grows_to or int(sum(map(self.demand.slots, self.nodes)))
 
     @property
     def waits_for(self) -> str | None:
-        """What the autoscaler must start first, as a sentence; None where a run can begin."""
+        """Message on the resources that the autoscaler must add first; None if a run can start."""
         if any(map(self.demand.slots, self.nodes)):
             return None
         return f"Waiting for the cluster to grow: {unserved(self.demand, self.nodes)}."
 
     def serving(self, demand: Demand, grows_to: int = 0) -> "Cluster":
-        """The same for runs that ask for `demand`. Raises ClusterError where no node can give it or ever will."""
+        """The cluster for runs with `demand`. Raises ClusterError if no node can serve it, without an autoscaler."""
         chosen = Cluster(nodes=self.nodes, demand=demand.on(self.nodes), grows_to=grows_to)
         if not chosen.slots:
             raise ClusterError(f"no node of the cluster can train a run: {unserved(chosen.demand, self.nodes)}")
@@ -83,23 +75,24 @@ class Cluster:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[Cluster]:
-    """Ray, for as long as the context lasts.
+    """Connects to a Ray cluster within the context.
 
-    `address` is Ray's (`auto`, `host:port`); without one, the cluster that `RAY_ADDRESS` names, as inside a
-    submitted job, or else a cluster of our own, on the loopback interface with token authentication on. Raises
-    BadInputError where the named cluster does not answer, ClusterError where ours does not start, or where the
-    named one has other versions than the driver.
+    Args:
+        address: Ray's address of an existing cluster (`auto`, `host:port`). None for the cluster in `RAY_ADDRESS`,
+            which is set inside a submitted job, or else a new local cluster on the loopback interface, with token
+            authentication.
+
+    Raises:
+        BadInputError: The existing cluster does not answer.
+        ClusterError: The local cluster does not start, or the existing one has other versions than the driver.
     """
-    os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
     target = address or os.environ.get("RAY_ADDRESS") or "local"
     if target == "local":
-        os.environ.update({name: value for name, value in LOOPBACK.items() if name not in os.environ})
+        keep_to_loopback()
         os.environ.update(WORKER_ENVIRONMENT)  # inherited; a runtime environment would cost each worker seconds
         _start()
     else:
         _attach("address" if address else "RAY_ADDRESS", target)
-    import ray
-
     try:
         if target != "local" and (fault := survey()):
             raise ClusterError(fault)
@@ -111,9 +104,10 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
 @contextmanager
 def on_demand(site: Site, tell: Callable[[str], None]) -> Iterator[Callable[[], Cluster]]:
-    """Gives the site's cluster, connected to at the first call, until the context ends; `tell` hears what it waits for.
+    """Yields a function that returns the site's cluster and connects on its first call. The context disconnects.
 
-    The function raises as `connected` and `Cluster.serving` do.
+    `tell` is called with a message if the cluster must grow first. The function raises as `connected` and
+    `Cluster.serving` do.
     """
 
     def connect() -> Cluster:
@@ -124,6 +118,18 @@ def on_demand(site: Site, tell: Callable[[str], None]) -> Iterator[Callable[[], 
 
     with ExitStack() as stack:
         yield functools.cache(connect)
+
+
+def keep_to_loopback() -> None:
+    """Restricts local clusters started by this process from now on to the loopback interface, with a token.
+
+    Ray's processes inherit LOOPBACK. Ray has read these variables in this process on import, so they are read again.
+    Variables set by the user are kept.
+    """
+    for name, value in LOOPBACK.items():
+        os.environ.setdefault(name, value)
+    Config.initialize("")
+    ray_constants.ENABLE_RAY_CLUSTER = os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"].lower() in ("1", "true")
 
 
 def _start() -> None:
@@ -139,7 +145,7 @@ def _start() -> None:
 
 
 def _attach(name: str, address: str) -> None:
-    """The cluster at `address`, which has to take a connection first: Ray itself would go on trying for minutes."""
+    """Connects to the cluster at `address`. Tries a plain connection first, as Ray itself would retry for minutes."""
     host, _, port = address.rpartition(":")
     if address != "auto" and not (host and port.isdigit()):
         raise BadInputError(f"{name} = {address!r} is neither auto nor host:port")
@@ -156,14 +162,12 @@ def _attach(name: str, address: str) -> None:
 
 
 def _additions(job: str | None) -> dict[str, str]:
-    """WORKER_ENVIRONMENT without what our job says itself, which Ray would refuse to hear twice."""
+    """WORKER_ENVIRONMENT without the variables of the submitted job: Ray refuses variables that are set twice."""
     environment = (json.loads(job).get("runtime_env") or {}) if job else {}
     return {key: value for key, value in WORKER_ENVIRONMENT.items() if key not in (environment.get("env_vars") or {})}
 
 
 def _init(address: str, **options: Any) -> None:
-    import ray  # slow, and only where runs are trained
-
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
 
 

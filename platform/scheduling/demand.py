@@ -1,4 +1,4 @@
-"""What one run asks of a node, and whether the nodes that there are can give it. Pure: knows nothing of Ray."""
+"""The resources that one run requests, and whether a cluster's nodes can satisfy them. Independent of Ray."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -6,59 +6,65 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 _FIXED = ("cpu", "gpu")
-"""Resources that are no hint: a run has one core, and its share of a GPU is `gpus_per_run`."""
+"""Resources that --resources may not name: a run has one core, and its share of a GPU is `gpus_per_run`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One machine of the cluster, or the kind that an autoscaler would start: what it has in all, and its labels."""
+    """A machine of the cluster, or a type of machine that its autoscaler would start: total resources and labels."""
 
     resources: Mapping[str, float]
     labels: Mapping[str, str] = field(default_factory=dict)
     count: float = 1
-    """How many of them there are; infinite where an autoscaler knows no limit."""
+    """Number of such machines; infinite if an autoscaler has no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What one run asks for: a core, a share of a GPU, and whatever else Ray schedules by."""
+    """The resources that one run requests: one core, a share of a GPU, and others that Ray schedules by."""
 
     gpus: float | None = None
-    """1/k of a GPU; None is a whole one where there are any, 0 none at all."""
+    """1/k of a GPU; 0 for none. None: a whole one if the cluster has any GPUs, else none (`on` decides)."""
     resources: Mapping[str, float] = field(default_factory=dict)
-    """Further resources of Ray's by name, as `memory` in bytes or a name of the cluster's own."""
+    """Amounts of further Ray resources by name: `memory` in bytes, or custom resources of the cluster."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Ray's label selectors: `value`, `!value`, `in(a,b)`, `!in(a,b)`."""
+    """Ray's label selectors by label: `value`, `!value`, `in(a,b)`, `!in(a,b)`."""
 
     def on(self, nodes: Iterable[Node]) -> "Demand":
-        """The same with its GPUs decided: a whole one where any of `nodes` that its labels allow has one."""
+        """The demand with `gpus` decided: a whole GPU if any of `nodes` that the labels select has one, else none."""
         if self.gpus is not None:
             return self
-        there = any(node.resources.get("GPU", 0) >= 1 for node in nodes if self._chooses(node))
-        return replace(self, gpus=1.0 if there else 0.0)
+        has_gpu = any(node.resources.get("GPU", 0) >= 1 for node in nodes if self._selects(node))
+        return replace(self, gpus=1.0 if has_gpu else 0.0)
 
     @property
     def bundle(self) -> dict[str, float]:
-        """By Ray's names."""
-        return {"CPU": 1.0, **({"GPU": self.gpus} if self.gpus else {}), **self.resources}
+        """The resources of Ray's placement group bundle, by Ray's names."""
+        bundle = {"CPU": 1.0}
+        if self.gpus:
+            bundle["GPU"] = self.gpus
+        return bundle | dict(self.resources)
 
     @property
     def gpu_share(self) -> float:
-        """The part of a GPU's memory that a run may take: all of it where runs do not share one."""
+        """The share of a GPU's memory that a run may use, in (0, 1]: 1 if runs do not share GPUs."""
         return self.gpus or 1.0
 
     def sharing(self, share: float) -> "Demand":
-        """The same with such a share of a GPU; as it is where it asks for none."""
+        """The demand with another share of a GPU; unchanged if it requests none."""
         return replace(self, gpus=share) if self.gpus else self
 
     def slots(self, node: Node) -> float:
-        """Runs at a time on such nodes."""
-        if not self._chooses(node):
+        """Number of concurrent runs on all machines of a `Node`; may be infinite, as its count."""
+        if not self._selects(node):
             return 0
-        each = min(_times(node.resources.get(name, 0.0), amount) for name, amount in self.bundle.items())
-        return each and each * node.count
+        runs_per_machine = min(_times(node.resources.get(name, 0.0), amount) for name, amount in self.bundle.items())
+        if runs_per_machine == 0:
+            return 0  # 0 times an infinite count is NaN
+        return runs_per_machine * node.count
 
-    def _chooses(self, node: Node) -> bool:
+    def _selects(self, node: Node) -> bool:
+        """Whether the node's labels satisfy all selectors."""
         return all(selects(selector, node.labels.get(name)) for name, selector in self.labels.items())
 
     def __str__(self) -> str:
@@ -67,40 +73,51 @@ class Demand:
 
 
 def _times(has: float, amount: float) -> int:
+    """How often `amount` fits into `has`, up to rounding: three times 1/3 into 1."""
     return math.floor(has / amount + 1e-9)
 
 
 def selects(selector: str, value: str | None) -> bool:
-    """Whether a node with that label is chosen by Ray's `selector`; `value` is None where it lacks the label."""
+    """Whether Ray's `selector` selects a node with that value of the label; None if the node lacks the label."""
     wanted = selector.removeprefix("!")
     choices = wanted.removeprefix("in(").removesuffix(")").split(",") if wanted.startswith("in(") else [wanted]
     return (value in [choice.strip() for choice in choices]) != selector.startswith("!")
 
 
 def _listing(resources: Mapping[str, float], labels: Mapping[str, str]) -> str:
-    amounts = [f"{amount:.4g} {name}" for name, amount in resources.items()]
-    return ", ".join([*amounts, *(f"label {name} = {value}" for name, value in labels.items())])
+    """`1 CPU, 0.25 GPU, label zone = a`."""
+    parts = [f"{amount:.4g} {name}" for name, amount in resources.items()]
+    parts += [f"label {name} = {value}" for name, value in labels.items()]
+    return ", ".join(parts)
 
 
 def unserved(demand: Demand, nodes: Iterable[Node]) -> str:
-    """What a run needs and what of it the nodes have, `2 x (2 CPU, 0 GPU); 1 x (8 CPU, 1 GPU)`, to end a sentence."""
+    """The end of a sentence that says what a run needs and what of it the nodes have.
+
+    Nodes are grouped: `2 x (2 CPU, 0 GPU); 1 x (8 CPU, 1 GPU)`, with only the resources and labels that the demand
+    names; `none` without nodes.
+    """
     kinds: dict[str, float] = {}
     for node in nodes:
         has = {name: node.resources.get(name, 0.0) for name in demand.bundle}
         kind = _listing(has, {name: node.labels.get(name, "none") for name in demand.labels})
         kinds[kind] = kinds.get(kind, 0) + node.count
-    there = "; ".join(f"{count:g} x ({kind})" for kind, count in kinds.items()) or "none"
-    return f"a run needs {demand}, and the nodes have {there}"
+    listing = "; ".join(f"{count:g} x ({kind})" for kind, count in kinds.items()) or "none"
+    return f"a run needs {demand}, and the nodes have {listing}"
 
 
 def gpu_share(value: float) -> float:
-    """`value` where it is 0 or 1/k for a whole k up to 64, rounded down to Ray's ten-thousandths so that k fit.
+    """A valid share of a GPU: 0, or 1/k for a whole k up to 64.
 
-    Raises ValueError otherwise: with any other fraction a GPU is never full.
+    It is rounded down to Ray's resolution of 1/10,000, so that k runs fit on a GPU. Raises ValueError for any other
+    value: a GPU could not be filled with such shares.
     """
-    k = round(1 / value) if 1 / 65 < value <= 1 else 0
-    if value == 0 or (k and abs(value - 1 / k) < 1e-4):
-        return value and math.floor(10_000 / k) / 10_000
+    if value == 0:
+        return value
+    if 1 / 65 < value <= 1:
+        k = round(1 / value)
+        if abs(value - 1 / k) < 1e-4:
+            return math.floor(10_000 / k) / 10_000
     raise ValueError(f"gpus_per_run = {value:g} is neither 0 nor 1/k of a GPU: 1, 0.5, 0.25, 0.2 ... 0.0156")
 
 
@@ -109,23 +126,23 @@ def parse_resources(texts: Iterable[str]) -> dict[str, float]:
 
     Raises ValueError for another form, an amount that is not above 0, a name given twice, and CPU and GPU.
     """
-    found: dict[str, float] = {}
+    amounts: dict[str, float] = {}
     for text in texts:
         name, value = _pair("resources", text)
         if name.lower() in _FIXED:
             raise ValueError(f"resources = {text!r}: a run has one CPU, and its part of a GPU is --gpus-per-run")
         if not _is_amount(value):
             raise ValueError(f"resources = {text!r}: the amount is not a number above 0")
-        _add("resources", found, name, float(value))
-    return found
+        _add("resources", amounts, name, float(value))
+    return amounts
 
 
 def parse_labels(texts: Iterable[str]) -> dict[str, str]:
     """`["zone=a"]` as `{"zone": "a"}`. Raises ValueError for another form, or a name given twice."""
-    found: dict[str, str] = {}
+    selectors: dict[str, str] = {}
     for text in texts:
-        _add("labels", found, *_pair("labels", text))
-    return found
+        _add("labels", selectors, *_pair("labels", text))
+    return selectors
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:
@@ -142,7 +159,7 @@ def _is_amount(text: str) -> bool:
         return False
 
 
-def _add(option: str, found: dict[str, Any], name: str, value: Any) -> None:
-    if name in found:
+def _add(option: str, values: dict[str, Any], name: str, value: Any) -> None:
+    if name in values:
         raise ValueError(f"{option} = {name!r} is given twice")
-    found[name] = value
+    values[name] = value

@@ -1,4 +1,4 @@
-"""The loss landscapes of a study's finished runs, each measured once and kept beside the ledger."""
+"""Measures the loss landscapes of a study's finished runs, each once, and stores them beside the ledger."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from crossarch.platform.errors import BadInputError
 from crossarch.platform.store.ledger import Ledger
 from crossarch.platform.store.storage import place_of
 from crossarch.platform.text import duration
-from crossarch.search_spaces.study import Planned, Study
+from crossarch.search_spaces.study import PlannedRun, Study
 from crossarch.trainables.analysis.loss_landscape import Landscape, from_dict, measure
 from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.config.run import RunConfig
@@ -19,7 +19,7 @@ from crossarch.trainables.training.execute import Workplace
 from crossarch.trainables.training.state import file_digest
 
 MOST_POINTS = 1001
-"""Along each side of a plane: each point is a pass over the training set."""
+"""Maximum points along each side of a plane; each point costs a pass over the training set."""
 
 
 def landscapes(
@@ -32,17 +32,28 @@ def landscapes(
     device: str,
     say: Callable[[str], None],
     tell: Callable[[str], None],
-) -> list[tuple[Planned, Landscape]]:
-    """A landscape for every finished run of the study whose weights were kept.
+) -> list[tuple[PlannedRun, Landscape]]:
+    """The landscapes of all finished runs of the study whose weights were kept; missing ones are measured.
 
-    `say` hears a line a run; `tell` how far the present one is. Raises BadInputError where no run has weights.
+    Args:
+        study: Its runs of `seeds` are measured.
+        seeds: The seeds.
+        workplace: Where weights, data and landscapes are.
+        eigenvalues: Number of the Hessian's largest eigenvalues.
+        distances: Distances along each direction of the plane at which the loss is measured.
+        device: The torch device.
+        say: Called with a line for the terminal: first how many runs will be measured, then one per measured run.
+        tell: Called with the progress of the current run.
+
+    Raises:
+        BadInputError: No run has weights.
     """
     plans = _with_weights(study, seeds, workplace)
-    found = {run_id(plan.config): _known(plan.config, workplace, eigenvalues, tuple(distances)) for plan in plans}
-    lacking = [plan for plan in plans if found[run_id(plan.config)] is None]
+    known = {run_id(plan.config): _known(plan.config, workplace, eigenvalues, tuple(distances)) for plan in plans}
+    lacking = [plan for plan in plans if known[run_id(plan.config)] is None]
     say(f"{len(lacking)} of {len(plans)} runs to measure" + (", the others were before" if lacking != plans else ""))
     for number, plan in enumerate(lacking, start=1):
-        name = f"{number}/{len(lacking)}  {plan.arm} · {' · '.join(plan.cell)} · seed {plan.config.seed}"
+        name = f"{number}/{len(lacking)}  {' · '.join(study.names(plan))} · seed {plan.config.seed}"
         tell(name)
         measured = measure(
             plan.config,
@@ -54,17 +65,18 @@ def landscapes(
         )
         text = json.dumps(measured.to_dict()) + "\n"
         workplace.copy.write(f"landscapes/{measured.run_id}.json", writing(text))
-        found[measured.run_id] = measured
+        known[measured.run_id] = measured
         say(f"{name}  largest eigenvalue {measured.eigenvalues[0]:.3g}  {duration(measured.seconds)}")
-    return [(plan, each) for plan in plans if (each := found[run_id(plan.config)])]
+    pairs = [(plan, known[run_id(plan.config)]) for plan in plans]
+    return [(plan, landscape) for plan, landscape in pairs if landscape is not None]
 
 
 def _tell_of(name: str, tell: Callable[[str], None], progress: str) -> None:
     tell(f"{name}: {progress}")
 
 
-def _with_weights(study: Study, seeds: tuple[int, ...], workplace: Workplace) -> list[Planned]:
-    """The study's finished runs whose weights were kept. Raises BadInputError where there is none."""
+def _with_weights(study: Study, seeds: tuple[int, ...], workplace: Workplace) -> list[PlannedRun]:
+    """The study's finished runs whose weights were kept. Raises BadInputError if there are none."""
     finished = {name for name, result in Ledger(workplace.root).read().items() if result.outcome == "finished"}
     plans = []
     for plan in study.expand(seeds):
@@ -81,7 +93,7 @@ def _with_weights(study: Study, seeds: tuple[int, ...], workplace: Workplace) ->
 
 
 def evenly(radius: float, points: int) -> tuple[float, ...]:
-    """`points` distances from minus `radius` to `radius`. Raises ValueError where there is no such grid."""
+    """`points` evenly spaced distances in [-radius, radius], 0 included. Raises ValueError for an invalid grid."""
     if not 0 < radius < math.inf:
         raise ValueError(f"radius = {radius:g} is outside (0, inf)")
     if not MOST_POINTS >= points >= 3 or points % 2 == 0:
@@ -91,16 +103,17 @@ def evenly(radius: float, points: int) -> tuple[float, ...]:
 
 
 def _known(config: RunConfig, workplace: Workplace, eigenvalues: int, distances: tuple[float, ...]) -> Landscape | None:
-    """What was measured before in the same way."""
+    """The landscape measured before in the same way on these weights, by SHA-256; None without one."""
     name = f"landscapes/{run_id(config)}.json"
     workplace.copy.pull(name)
     known = read(workplace.root / name)
-    same = known is not None and known.distances == distances and len(known.eigenvalues) == eigenvalues
-    return known if known and same and known.weights_sha256 == file_digest(workplace.weights(config)) else None
+    if known is None or known.distances != distances or len(known.eigenvalues) != eigenvalues:
+        return None
+    return known if known.weights_sha256 == file_digest(workplace.weights(config)) else None
 
 
 def read(file: Path) -> Landscape | None:
-    """What was measured before; None where there is nothing that can be read."""
+    """The landscape in a file; None if it is missing or unreadable."""
     try:
         return from_dict(json.loads(file.read_bytes()))
     except (OSError, ValueError, TypeError, KeyError):

@@ -1,83 +1,51 @@
 """What a study still has to train: its runs less those in the ledger, teachers before their students."""
 
-import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from crossarch.platform.scheduling.data import available
-from crossarch.platform.store.invocations import Member, Role
 from crossarch.platform.store.ledger import Ledger
 from crossarch.platform.store.storage import weights_elsewhere
-from crossarch.search_spaces.study import Planned, Study
-from crossarch.trainables.config.identity import run_id, weights_file
+from crossarch.search_spaces.study import PlannedRun, Study, each_once
+from crossarch.trainables.config.identity import weights_file
 from crossarch.trainables.config.result import RunResult
-from crossarch.trainables.config.run import RunConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One run to train."""
-
-    run_id: str
-    config: RunConfig
-    teacher_id: str | None = None
-    """The run whose weights it learns from."""
-    teaches: bool = False
-    """Whether other tasks learn from its weights."""
-    analysed: bool = False
-    """Whether its study looks at its weights."""
-    study: str = ""
-    """The study that it is trained for; of several the first."""
-
-    @property
-    def keeps_weights(self) -> bool:
-        """Whether its weights outlive the run."""
-        return self.teaches or self.analysed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A study against the ledger."""
 
-    members: tuple[Member, ...]
-    """Every run of the study, each once, in its order; then the teachers that are no cell of it."""
-    configs: Mapping[str, RunConfig]
-    """Of every member, by run id."""
+    study: str
+    cells: Mapping[str, PlannedRun]
+    """Every run of the study by its id, in the study's order; a run in several cells stands for the first."""
+    teachers: Mapping[str, PlannedRun]
+    """The runs, by id, that are no cell of the study and are trained only because others learn from them."""
     results: Mapping[str, RunResult]
-    """Of the members that the ledger has, failed ones included."""
-    tasks: tuple[Task, ...]
+    """Of these runs, as far as the ledger has them, failed ones included."""
+    todo: tuple[PlannedRun, ...]
     """What is to be trained, every teacher before its students."""
+    keeps_weights: frozenset[str]
+    """The ids of runs to train whose weights are kept: others learn from them, or the study analyses them."""
+
+    @property
+    def runs(self) -> dict[str, PlannedRun]:
+        """Cells, then teachers, by id."""
+        return {**self.cells, **self.teachers}
 
     @property
     def done(self) -> int:
-        """Members that need no training."""
+        """Number of runs that need no training."""
         return sum(result.is_result for result in self.results.values())
 
 
-def list_members(planned: Iterable[Planned]) -> tuple[tuple[Member, ...], dict[str, RunConfig]]:
-    """Every run once, cells before teachers that are no cell, and the configurations by run id."""
-    cells = list(planned)
-    members: dict[str, Member] = {}
-    configs: dict[str, RunConfig] = {}
-
-    def admit(item: Planned, role: Role) -> None:
-        identity = run_id(item.config)
-        members.setdefault(identity, Member(run_id=identity, arm=item.arm, cell=item.cell, role=role))
-        configs.setdefault(identity, item.config)
-
-    for item in cells:
-        admit(item, "cell")
-    for item in cells:
-        teacher = item.teacher
-        while teacher is not None:
-            admit(teacher, "teacher")
-            teacher = teacher.teacher
-    return tuple(members.values()), configs
+def teaching(runs: Iterable[PlannedRun]) -> set[str]:
+    """The ids of the runs that some of `runs` learn from."""
+    return {run.teacher.run_id for run in runs if run.teacher is not None}
 
 
 def make_plan(
-    planned: Iterable[Planned],
+    planned: Iterable[PlannedRun],
     results: Mapping[str, RunResult],
     weights: Path,
     *,
@@ -86,42 +54,53 @@ def make_plan(
     study: str = "",
     keeps_stopped: bool = False,
 ) -> Plan:
-    """The plan for the `planned` runs of a `study`, from the ledger's `results`, the folder of kept `weights`, and the
-    names of those kept `elsewhere`.
+    """The plan of a study: what of it is to be trained.
 
-    A run without a result is a task, one that was stopped early only where not `keeps_stopped`. So is a teacher that
-    has one, but whose weights are gone while a task still needs them: it is trained again for its weights; and so is
-    every cell where all are to be `analysed`.
+    A run without a result is to be trained; one that was stopped early only if not `keeps_stopped`. So is a teacher
+    that has a result, but whose weights are gone while a run to train still needs them; and so is every cell without
+    kept weights if all are to be `analysed`.
+
+    Args:
+        planned: The runs of the study, whose teachers they name.
+        results: The ledger's results, by run id.
+        weights: The folder of kept weights.
+        analysed: Whether the study analyses the weights of all its runs.
+        elsewhere: The names of kept weights that are not in the folder, but where it is a working copy of.
+        study: The study's name.
+        keeps_stopped: Whether runs that were stopped early stay so.
     """
-    members, configs = list_members(planned)
-    stays = {"stopped"} if keeps_stopped else set()
-    tasks: dict[str, Task] = {}
+    cells, teachers = each_once(planned)
+    todo: dict[str, PlannedRun] = {}
 
-    def kept(file: str) -> bool:
-        return file in elsewhere or (weights / file).exists()
+    def has_weights(run: PlannedRun, file: str) -> bool:
+        """Whether the run's weights are there, or never will be."""
+        result = results.get(run.run_id)
+        if result is None or not result.is_result:
+            return False
+        return result.outcome == "diverged" or file in elsewhere or (weights / file).exists()
 
-    def add(config: RunConfig, *, teaches: bool) -> None:
-        identity = run_id(config)
-        teacher_id = None
-        if config.kd is not None:
-            teacher_id = run_id(config.kd.teacher)
-            file = weights_file(config.kd.teacher, config.kd.teacher_weights)
-            if not _has_weights(results.get(teacher_id), kept(file)):
-                add(config.kd.teacher, teaches=True)
-        teaches = teaches or (identity in tasks and tasks[identity].teaches)
-        tasks[identity] = Task(
-            run_id=identity, config=config, teacher_id=teacher_id, teaches=teaches, analysed=analysed, study=study
-        )
+    def is_over(run: PlannedRun) -> bool:
+        result = results.get(run.run_id)
+        return result is not None and (result.is_result or (keeps_stopped and result.outcome == "stopped"))
 
-    def is_over(result: RunResult | None) -> bool:
-        return _is_done(result) or (result is not None and result.outcome in stays)
+    def add(run: PlannedRun) -> None:
+        if run.teacher is not None and run.config.kd is not None:
+            taught_by = run.config.kd
+            if not has_weights(run.teacher, weights_file(taught_by.teacher, taught_by.teacher_weights)):
+                add(run.teacher)
+        todo.setdefault(run.run_id, run)
 
-    for member in members:
-        result, file = results.get(member.run_id), weights_file(configs[member.run_id])
-        if member.role == "cell" and not (_has_weights(result, kept(file)) if analysed else is_over(result)):
-            add(configs[member.run_id], teaches=False)
-    known = {identity: results[identity] for identity in configs if identity in results}
-    return Plan(members=members, configs=configs, results=known, tasks=tuple(tasks.values()))
+    for run in cells.values():
+        if not (has_weights(run, weights_file(run.config)) if analysed else is_over(run)):
+            add(run)
+    return Plan(
+        study=study,
+        cells=cells,
+        teachers=teachers,
+        results={name: results[name] for name in (*cells, *teachers) if name in results},
+        todo=tuple(todo.values()),
+        keeps_weights=frozenset(todo if analysed else teaching(todo.values()).intersection(todo)),
+    )
 
 
 def plan_study(
@@ -132,12 +111,19 @@ def plan_study(
     *,
     keeps_stopped: bool = False,
 ) -> Plan:
-    """The study's plan against `results`, else the ledger under `root`, runs whose data no store has left out.
+    """The study's plan against `results`, by default those of the ledger under `root`.
 
-    `keeps_stopped`: runs that were stopped early stay so. Raises BadInputError where that is all of them.
+    Runs whose data are in no store are left out. Raises BadInputError if that is all of them.
+
+    Args:
+        study: The study.
+        seeds: The seeds of its runs.
+        root: The storage folder.
+        results: Results by run id.
+        keeps_stopped: Whether runs that were stopped early stay so.
     """
     return make_plan(
-        available(study.expand(seeds), root),
+        available(study, seeds, root),
         Ledger(root).read() if results is None else results,
         root / "weights",
         analysed=study.keeps_weights,
@@ -149,28 +135,18 @@ def plan_study(
 
 def merged(plans: Sequence[Plan]) -> Plan:
     """The plans of several studies against one ledger as one, in their order: what they share is there once."""
-    members: dict[str, Member] = {}
-    tasks: dict[str, Task] = {}
+    cells: dict[str, PlannedRun] = {}
+    todo: dict[str, PlannedRun] = {}
     for plan in plans:
-        for member in plan.members:
-            members.setdefault(member.run_id, member)
-        for task in plan.tasks:
-            known = tasks.setdefault(task.run_id, task)
-            tasks[task.run_id] = dataclasses.replace(
-                known, teaches=known.teaches or task.teaches, analysed=known.analysed or task.analysed
-            )
+        for name, run in plan.cells.items():
+            cells.setdefault(name, run)
+        for run in plan.todo:
+            todo.setdefault(run.run_id, run)
     return Plan(
-        members=tuple(members.values()),
-        configs={identity: config for plan in plans for identity, config in plan.configs.items()},
-        results={identity: result for plan in plans for identity, result in plan.results.items()},
-        tasks=tuple(tasks.values()),
+        study=", ".join(plan.study for plan in plans),
+        cells=cells,
+        teachers={name: run for plan in plans for name, run in plan.teachers.items() if name not in cells},
+        results={name: result for plan in plans for name, result in plan.results.items()},
+        todo=tuple(todo.values()),
+        keeps_weights=frozenset[str]().union(*(plan.keeps_weights for plan in plans)),
     )
-
-
-def _is_done(result: RunResult | None) -> bool:
-    return result is not None and result.is_result
-
-
-def _has_weights(result: RunResult | None, kept: bool) -> bool:
-    """Whether its weights are there, or never will be."""
-    return result is not None and (result.outcome == "diverged" or (_is_done(result) and kept))

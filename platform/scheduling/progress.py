@@ -1,4 +1,4 @@
-"""What the terminal shows while a study trains: runs by state, the last results, and the time left."""
+"""The terminal's view of a study in training: runs by state, the last results, and the time left."""
 
 import time
 from collections.abc import Hashable, Iterable, Mapping
@@ -11,76 +11,70 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from crossarch.platform.scheduling.estimate import kind, makespan, step_count
-from crossarch.platform.scheduling.events import Listener
-from crossarch.platform.scheduling.plan import Plan, Task
+from crossarch.platform.scheduling.listener import Listener
 from crossarch.platform.scheduling.queue import ReadyQueue, State
-from crossarch.platform.store.invocations import Member
 from crossarch.platform.text import duration as in_words
 from crossarch.platform.text import one_line
+from crossarch.search_spaces.study import PlannedRun, Study
 from crossarch.trainables.config.result import Point, RunResult
 
 
 class TimeLeft:
-    """An honest estimate of the time left: from runs done before, else from those under way, else none."""
+    """Estimates the time left, from the pace of finished runs, or else of those in training; without these, None."""
 
     def __init__(self, pace: Mapping[Hashable, float], slots: int) -> None:
-        """`pace` holds seconds a step by kind (`estimate.paces`)."""
+        """`pace` is seconds per step by kind (`estimate.paces`), `slots` the number of concurrent runs."""
         self.slots = slots
         self._history = dict(pace)
         self._observed: dict[Hashable, float] = {}
         self._first: dict[str, tuple[int, float]] = {}
         self._epoch: dict[str, int] = {}
         self._sizes: dict[str, tuple[Hashable, int]] = {}
-        """Kind and steps of each task that was ever asked for."""
+        """Kind and steps of each run, by run id: a cache."""
 
-    def point(self, config_id: str, task: Task, epoch: int, clock: float) -> None:
-        """The task has done `epoch` epochs when `clock` shows so many seconds."""
-        first_epoch, first_clock = self._first.setdefault(config_id, (epoch, clock))
-        self._epoch[config_id] = epoch
+    def point(self, run: PlannedRun, epoch: int, clock: float) -> None:
+        """Records that the run has done `epoch` epochs at the time `clock`, in seconds."""
+        first_epoch, first_clock = self._first.setdefault(run.run_id, (epoch, clock))
+        self._epoch[run.run_id] = epoch
         if epoch > first_epoch:
-            steps = step_count(task.config) * (epoch - first_epoch) / task.config.epochs
-            self._observed[kind(task.config)] = (clock - first_clock) / steps
+            steps = step_count(run.config) * (epoch - first_epoch) / run.config.epochs
+            self._observed[kind(run.config)] = (clock - first_clock) / steps
 
     def seconds(self, queue: ReadyQueue) -> float | None:
-        """Seconds until the queue is done; None while a kind of run in it has never been seen."""
-        tasks = [*queue.in_state("running"), *queue.in_state("ready"), *queue.in_state("waiting")]
+        """Seconds until the queue is done; None while it has a kind of run whose pace is unknown."""
+        runs = [*queue.in_state("running"), *queue.in_state("ready"), *queue.in_state("waiting")]
         pace = self._observed | self._history
         remaining: dict[str, float] = {}
-        for task in tasks:
-            if task.run_id not in self._sizes:
-                self._sizes[task.run_id] = kind(task.config), step_count(task.config)
-            alike, steps = self._sizes[task.run_id]
+        for run in runs:
+            if run.run_id not in self._sizes:
+                self._sizes[run.run_id] = kind(run.config), step_count(run.config)
+            alike, steps = self._sizes[run.run_id]
             if alike not in pace:
                 return None
-            remaining[task.run_id] = pace[alike] * steps * (1 - self._epoch.get(task.run_id, 0) / task.config.epochs)
-        return makespan(tasks, remaining, self.slots)
+            remaining[run.run_id] = pace[alike] * steps * (1 - self._epoch.get(run.run_id, 0) / run.config.epochs)
+        return makespan(runs, remaining, self.slots)
 
 
 class Live(Progress):
-    """A bar, and below it the state of the runs, cut where the terminal ends."""
+    """A progress bar, and below it the state of the runs, truncated to the terminal's width."""
 
     state = ""
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """The bar and the line below it."""
+        """The progress bar and the line below it."""
         yield self.make_tasks_table(self.tasks)
         yield Text(self.state, no_wrap=True, overflow="ellipsis")
 
 
 class TerminalProgress(Listener):
-    """A listener that shows one live view on a terminal, and a line a run where there is none."""
+    """Shows a live view on a terminal; otherwise prints one line per run."""
 
-    def __init__(
-        self, console: Console, plan: Plan, queue: ReadyQueue, pace: Mapping[Hashable, float], slots: int
-    ) -> None:
+    def __init__(self, console: Console, queue: ReadyQueue, pace: Mapping[Hashable, float], slots: int) -> None:
         self.console, self.queue = console, queue
         self.time_left = TimeLeft(pace, slots)
         self._labels: dict[str, str] = {}
-        self.know(plan.members)
         self._over = 0
         self._best: tuple[float, str] | None = None
-        for identity, result in plan.results.items():
-            self._compare(identity, result)
         self._bar = Live(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=20),
@@ -104,24 +98,31 @@ class TerminalProgress(Listener):
         if self.console.is_terminal:
             self._bar.stop()
 
-    def know(self, members: Iterable[Member], study: str = "") -> None:
-        """The places in their study, which is named where there are several, of runs that are told of from now on."""
-        self._labels |= {m.run_id: " · ".join(filter(None, (study, m.arm, *m.cell))) for m in members}
+    def know(self, study: Study, runs: Iterable[PlannedRun], *, named: bool = False) -> None:
+        """Adds the labels of runs of a study: those of arm and cell, after the study's name if `named`."""
+        first = (study.name,) if named else ()
+        self._labels |= {run.run_id: " · ".join((*first, *study.names(run))) for run in runs}
 
-    def running(self, task: Task) -> None:
-        """One more under way."""
+    def compare(self, results: Mapping[str, RunResult]) -> None:
+        """Takes results of earlier runs, by run id, into the best so far."""
+        for identity, result in results.items():
+            self._compare(identity, result)
+        self._bar.state = one_line(state_of(self.queue, self._best))
+
+    def running(self, run: PlannedRun) -> None:
+        """Refreshes the view."""
         self._refresh()
 
-    def point(self, task: Task, point: Point) -> None:
-        """A little less time left."""
-        self.time_left.point(task.run_id, task, point.epoch, time.monotonic())
+    def point(self, run: PlannedRun, point: Point) -> None:
+        """Updates the time left."""
+        self.time_left.point(run, point.epoch, time.monotonic())
         self._refresh()
 
-    def done(self, task: Task, result: RunResult) -> None:
-        """A line for the run, above the live one."""
+    def done(self, run: PlannedRun, result: RunResult) -> None:
+        """Prints a line for the run, above the live view."""
         self._over += 1
-        self._compare(task.run_id, result)
-        label = self._label(task.run_id, result)
+        self._compare(run.run_id, result)
+        label = self._label(run.run_id, result)
         accuracy = "" if result.test_accuracy is None else f"  {result.test_accuracy:5.1f} %"
         spent = f"  {in_words(result.device_seconds)}" if result.is_result or result.outcome == "stopped" else ""
         why = f"  {escape(result.error)}" if result.error else ""
@@ -138,10 +139,10 @@ class TerminalProgress(Listener):
         return f"{name} · seed {result.config.seed}"
 
     def _compare(self, identity: str, result: RunResult) -> None:
-        """Keeps the highest test accuracy after a final epoch: to be looked at, nothing is chosen by it."""
-        found = result.test_accuracy
-        if result.outcome == "finished" and found is not None and (self._best is None or found > self._best[0]):
-            self._best = (found, self._label(identity, result))
+        """Keeps the highest test accuracy after a final epoch. It is only displayed; nothing is chosen by it."""
+        accuracy = result.test_accuracy
+        if result.outcome == "finished" and accuracy is not None and (self._best is None or accuracy > self._best[0]):
+            self._best = (accuracy, self._label(identity, result))
 
     def _refresh(self) -> None:
         if not self.console.is_terminal:
@@ -158,5 +159,5 @@ def state_of(queue: ReadyQueue, best: tuple[float, str] | None) -> str:
     words = {"waiting": "waiting for a teacher", "stopped": "stopped early"}
     counts = {state: len(queue.in_state(state)) for state in shown}
     parts = [f"{n} {words.get(state, state)}" for state, n in counts.items() if n or state == "running"]
-    told = f"; best so far {best[0]:.1f} % ({best[1]})" if best else ""
-    return ", ".join(parts) + told
+    best_so_far = f"; best so far {best[0]:.1f} % ({best[1]})" if best else ""
+    return ", ".join(parts) + best_so_far

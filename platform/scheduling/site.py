@@ -1,4 +1,4 @@
-"""Where a study is run and recorded."""
+"""Where a study is trained and recorded: storage, MLflow, cluster, and how runs are scheduled."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,35 +9,39 @@ from crossarch.platform.store.storage import origin_of
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """The folders and services of one invocation; paths are absolute."""
+    """The folders, services and scheduling options of one invocation. Paths are absolute."""
 
     root: Path
     """The storage folder: ledger, weights, checkpoints, distilled sets, caches. It may be a working copy."""
     tracking: str
-    """MLflow's URI."""
+    """MLflow's tracking URI."""
     address: str | None = None
-    """Ray's cluster; None for one of our own."""
+    """Address of a Ray cluster; None starts a local one."""
     demand: Demand = field(default_factory=Demand)
-    """What each run asks of a node."""
+    """The resources that each run requests."""
     grows_to: int = 0
-    """Runs at a time once the cluster's autoscaler has started its nodes; 0 where it has none."""
+    """Concurrent runs once the cluster's autoscaler has started all its nodes; 0 without an autoscaler."""
     cohort: int = 1
-    """Runs that a worker is given at a time, at most: several share a trial's cost, but are divided less evenly."""
+    """Maximum number of runs that a worker is given at a time; each is recorded as soon as it has ended.
+
+    More than 1 pays if runs take less than a few seconds, as they share the driver's cost of a trial. Longer runs would
+    only be divided less evenly among the workers.
+    """
     stop_early: float | None = None
-    """Grace of the median stopping rule, in (0, 1), as a share of a run's epochs; None where no run is stopped."""
+    """Grace of the median stopping rule, in (0, 1), as a share of a run's epochs; None disables early stopping."""
     data_root: Path | None = None
-    """Folder in which real data sets already lie, in torchvision's form."""
+    """A folder that has real data sets already, in torchvision's layout."""
     checkpoint_seconds: float = 30.0
-    """At most so much work is lost when a worker, the driver or the machine dies."""
+    """Interval of checkpoints: the most work in s that is lost when a worker, the driver or the machine dies."""
 
     @property
     def keeps_stopped(self) -> bool:
-        """Whether runs that were stopped early stay so, rather than being trained in full."""
+        """Whether runs that were stopped early are left so, rather than trained in full."""
         return self.stop_early is not None
 
     @property
     def workplace(self) -> dict[str, str | float | None]:
-        """What a worker must know, as plain values."""
+        """The part of the site that workers need, as plain values."""
         return {
             "root": str(self.root),
             "origin": origin_of(self.root),

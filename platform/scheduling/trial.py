@@ -1,7 +1,15 @@
-"""What a worker runs: a cohort or a distillation, in its machine's own working copy where the storage is elsewhere."""
+"""The functions that Tune's workers run: a cohort of runs or a dataset distillation.
+
+With remote storage they use the working copy of their own machine.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import crossarch.platform.scheduling.ray_environment  # noqa: F401, before Ray
+
+from ray import tune
+from ray.util import get_node_ip_address
 
 from crossarch.platform.scheduling.version_check import disagreement, versions
 from crossarch.platform.store.storage import working_copy
@@ -9,30 +17,27 @@ from crossarch.trainables.tune import distillable, trainable
 
 
 def train(spec: dict[str, Any]) -> None:
-    """`trainable`, with the storage at the URI `origin` of `spec`, if there is one.
+    """Trains a cohort of runs by `trainable`, in the working copy of the storage at the URI `spec["origin"]`, if any.
 
-    Where the versions here are not the driver's, `versions` of `spec`, as on a node that joined late, it only reports
-    as `failed` why.
+    Trains nothing if the versions on this node differ from the driver's, `spec["versions"]`, but reports `failed` with
+    the reason: the node may have joined after the driver checked all nodes.
     """
     _work(trainable, spec)
 
 
 def distil(spec: dict[str, Any]) -> None:
-    """`distillable`, as `train` is `trainable`."""
+    """Distils a set by `distillable`; storage and versions as for `train`."""
     _work(distillable, spec)
 
 
 def taken(spec: dict[str, Any]) -> dict[str, Any]:
-    """What `spec` holds, which is empty from now on: Tune sends it back with every report, where nobody reads it."""
-    held = dict(spec)
+    """Copies the trial's config and clears it in place: Tune sends it back with every result."""
+    copy = dict(spec)
     spec.clear()
-    return held
+    return copy
 
 
 def _work(work: Callable[..., None], spec: dict[str, Any]) -> None:
-    from ray import tune
-    from ray.util import get_node_ip_address
-
     spec = taken(spec)
     address: str = get_node_ip_address()  # type: ignore[no-untyped-call]
     fault = disagreement(spec["versions"], [(address, versions())])

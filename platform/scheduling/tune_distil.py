@@ -1,8 +1,10 @@
-"""Distils one set as a Ray Tune trial. Imports Ray: to be imported only where something is distilled."""
+"""Dataset distillation as a Ray Tune trial. Imports Ray: import it only to distil."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import crossarch.platform.scheduling.ray_environment  # noqa: F401, before Ray
 
 from ray import tune
 from ray.tune.experiment import Trial
@@ -19,7 +21,7 @@ from crossarch.trainables.distillers.loop import DistillPoint
 
 @dataclass(kw_only=True)
 class Ended:
-    """How a distillation ended: all as it is here where it was interrupted."""
+    """Outcome of a dataset distillation; the defaults if it was interrupted before it ended."""
 
     stored: bool = False
     error: str | None = None
@@ -27,7 +29,7 @@ class Ended:
 
 
 class Hearing(NotSnapshotted, tune.Callback):
-    """Turns Tune's callbacks into `on_point`, and keeps how it ended."""
+    """Calls `on_point` for each point of the curve, and records how the distillation ended."""
 
     def __init__(self, on_point: Callable[[DistillPoint], None]) -> None:
         self.on_point = on_point
@@ -36,14 +38,14 @@ class Hearing(NotSnapshotted, tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """A point of the curve, or the end."""
+        """Handles a point of the curve, or the end, reported by the worker."""
         if result.get("point"):
             self.on_point(DistillPoint(**result["point"]))
         self.ended.stored = bool(result.get("stored"))
         self.ended.error = result.get("failed")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """The worker has died too often."""
+        """Records the error after the last restart of the worker has failed."""
         self.ended.error = DIED
 
 

@@ -1,29 +1,27 @@
-"""Verifies a distilled set's whitening, and says what was found."""
+"""Verifies the whitening of a distilled set, prints the verdict, and records it in the set's manifest."""
 
 import dataclasses
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
 from rich.console import Console
 
-from crossarch.platform.scheduling.data import library
+from crossarch.platform.scheduling.prepare import library
 from crossarch.search_spaces.paper.published import published
+from crossarch.trainables.analysis.verification import Probe, Verdict, candidates, probe, verify
 from crossarch.trainables.data.manifest import Manifest
+from crossarch.trainables.data.published_sets import Candidate
 from crossarch.trainables.environment import commit
-
-if TYPE_CHECKING:
-    from crossarch.trainables.analysis.verification import Probe, Verdict
-    from crossarch.trainables.data.published_sets import Candidate
-
+from crossarch.trainables.training.batch import find_device
 
 TABLES = (2, 5, 6)
-"""Of the paper, with the baseline's accuracy for each distilled set."""
+"""The paper's tables that have the baseline's accuracy for each distilled set."""
 
 
 def expected_accuracy(manifest: Manifest) -> float | None:
-    """What the paper reports for the CNN's baseline on such a set, in %; None where it has none."""
+    """The paper's accuracy in % of the CNN's baseline on such a set; None if it reports none."""
     wanted = (manifest.dataset, manifest.distiller, manifest.images_per_class, "Baseline", "ConvNet")
     for row in (row for table in TABLES for row in published(table)):
         if (row.dataset, row.distiller, row.images_per_class, row.method, row.network) == wanted:
@@ -32,23 +30,18 @@ def expected_accuracy(manifest: Manifest) -> float | None:
 
 
 def verify_set(
-    candidate: "Candidate", claimed: str | None, root: Path, data_root: Path | None, console: Console
-) -> "Verdict":
-    """Trains the probes that are needed, and prints what they say; `claimed` is the whitening it is said to be in."""
-    import torch
-
-    from crossarch.trainables.analysis.verification import candidates, probe, verify
-    from crossarch.trainables.training.batch import find_device
-
+    candidate: Candidate, claimed: str | None, root: Path, data_root: Path | None, console: Console
+) -> Verdict:
+    """Trains the probes that are needed and prints their verdict. `claimed` is the whitening the set claims."""
     manifest, device = candidate.manifest, find_device(None)
     data = library(root, data_root, console.print)
-    torch.set_num_threads(1)  # as a trial has: two threads that wait for each other are slower where others work, too
+    torch.set_num_threads(1)  # as in a trial; two threads that wait for each other are slower on a busy machine
 
-    def measure(whitening: str) -> "Probe":
+    def measure(whitening: str) -> Probe:
         with console.status(f"Training a ConvNet, tested in whitening {whitening} ..."):
-            found = probe(manifest, candidate.images, candidate.labels, whitening, data, device)
-        console.print(f"  {whitening}: {found.accuracy:.1f} % of {found.images:,} validation images")
-        return found
+            measured = probe(manifest, candidate.images, candidate.labels, whitening, data, device)
+        console.print(f"  {whitening}: {measured.accuracy:.1f} % of {measured.images:,} validation images")
+        return measured
 
     expected = expected_accuracy(manifest)
     if expected is not None:
@@ -58,8 +51,8 @@ def verify_set(
     return verdict
 
 
-def sentence(verdict: "Verdict", claimed: str | None) -> str:
-    """What the probes say."""
+def sentence(verdict: Verdict, claimed: str | None) -> str:
+    """The verdict as a sentence."""
     if verdict.fits is None:
         best = max(verdict.probes, key=lambda each: each.accuracy)
         return f"no whitening fits: the best, {best.whitening}, gives {best.accuracy:.1f} %"
@@ -68,8 +61,8 @@ def sentence(verdict: "Verdict", claimed: str | None) -> str:
     return f"whitening {verdict.fits} fits" + (f", not {claimed}" if claimed else "")
 
 
-def record(manifest: Manifest, verdict: "Verdict") -> Manifest:
-    """The manifest with what verification found."""
+def record(manifest: Manifest, verdict: Verdict) -> Manifest:
+    """The manifest with the verdict as JSON in its field `verified`."""
     found = {
         "fits": verdict.fits,
         "expected_accuracy": verdict.expected,

@@ -1,11 +1,18 @@
-"""Whether the nodes of a cluster would train what the driver asks for: the same Python, Ray, torch and method."""
+"""Compares the versions of Python, Ray, torch and the method on a cluster's nodes with the driver's."""
 
+import importlib.metadata
+import platform
 import re
 import sys
 from collections.abc import Iterable, Mapping
 
+import crossarch.platform.scheduling.ray_environment  # noqa: F401, before Ray
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 PATIENCE = 120.0
-"""Seconds that nodes have to say their versions: the first worker of a job may unpack its working directory."""
+"""Seconds that nodes have to report their versions: a job's first worker may have to unpack its working directory."""
 
 NAMES = ("python", "ray", "torch", "crossarch's METHOD_VERSION")
 
@@ -13,9 +20,7 @@ _STARTED = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
 
 
 def versions() -> dict[str, str]:
-    """The versions of this process by NAMES; `none` of what is not installed."""
-    import importlib.metadata
-    import platform
+    """The versions of this process, by NAMES; `none` for what is not installed."""
 
     def of(distribution: str) -> str:
         try:
@@ -24,6 +29,7 @@ def versions() -> dict[str, str]:
             return "none"
 
     try:
+        # Runs on nodes, too, which may lack crossarch: Ray is sent this function as a value.
         from crossarch.trainables.config.identity import METHOD_VERSION
 
         method = str(METHOD_VERSION)
@@ -34,15 +40,23 @@ def versions() -> dict[str, str]:
 
 
 def disagreement(ours: Mapping[str, str], nodes: Iterable[tuple[str, Mapping[str, str]]]) -> str | None:
-    """The first of `nodes`, addresses with their `versions`, that differs from the driver, and in what; a sentence.
+    """A sentence that names the first node that differs from the driver, with all versions in which it does.
 
-    A build of torch (`+cu128`) makes no difference: nodes with GPUs may have another than the driver.
+    Args:
+        ours: The driver's `versions()`.
+        nodes: Pairs of a node's address and its `versions()`.
+
+    Returns:
+        None if no node differs. The build of torch (`+cu128`) is ignored: nodes with GPUs may have another than the
+        driver.
     """
     for address, theirs in nodes:
         different = [name for name in ours if _release(theirs[name]) != _release(ours[name])]
         if different:
-            told = "; ".join(f"{name} {theirs[name]} there, {ours[name]} here" for name in different)
-            return f"the node {address} and the driver differ, so that results would not be comparable: {told}"
+            versions_of_both = "; ".join(f"{name} {theirs[name]} there, {ours[name]} here" for name in different)
+            return (
+                f"the node {address} and the driver differ, so that results would not be comparable: {versions_of_both}"
+            )
     return None
 
 
@@ -51,7 +65,7 @@ def _release(version: str) -> str:
 
 
 def other_versions(text: str) -> str | None:
-    """Ray's refusal of a driver, of several lines, as a sentence; None where `text` is another error."""
+    """Ray's error that it refuses a driver's version, as one sentence; None if `text` is another error."""
     found = _STARTED.findall(text)
     if len(found) != 2:
         return None
@@ -61,13 +75,11 @@ def other_versions(text: str) -> str | None:
 
 
 def survey() -> str | None:
-    """What keeps this driver and the nodes of the cluster it is connected to apart, as a sentence; None if nothing.
+    """`disagreement` of this driver and the nodes of the cluster that it is connected to; None if all agree.
 
-    A node that is lost meanwhile, or says nothing within PATIENCE, is passed over: its runs compare the versions anew.
+    A node that is lost meanwhile, or does not answer within PATIENCE, is skipped: its workers compare the versions
+    again.
     """
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]  # a node may lack crossarch
     ask = ray.remote(num_cpus=0, max_retries=0)(versions)
     asked = {
@@ -76,13 +88,13 @@ def survey() -> str | None:
         if node["Alive"]
     }
     answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=PATIENCE)
-    told = []
+    reported = []
     for answer in answered:
         try:
-            told.append((asked[answer]["NodeManagerAddress"], ray.get(answer)))
+            reported.append((asked[answer]["NodeManagerAddress"], ray.get(answer)))
         except ray.exceptions.RuntimeEnvSetupError as error:
             reason = str(error).strip().rpartition("\n")[2]
             return f"the node {asked[answer]['NodeManagerAddress']} cannot start a worker: {reason}"
         except ray.exceptions.RayError:
             continue
-    return disagreement(versions(), told)
+    return disagreement(versions(), reported)

@@ -1,8 +1,8 @@
-"""Which worker has which runs, how many share a GPU, and what becomes of them. Knows nothing of Ray.
+"""Assigns runs to workers and GPU shares to runs, and handles their results and failures. Independent of Ray.
 
-A worker trains a cohort of runs, one after another; most often of one. It waits after each report until the driver has
-heard it, so the driver knows which run is under way: the first of the cohort that is not over. What a worker that died
-leaves behind goes back to the queue, and is given to the next.
+A worker trains a cohort of runs, usually of one, one after another. After each report it waits until the driver has
+processed it, so the driver knows which run is in training: the first of the cohort that is not over. Runs that a dead
+worker has not finished go back to the queue.
 """
 
 from collections import Counter
@@ -12,104 +12,108 @@ from typing import Any
 
 from crossarch.platform.scheduling.demand import Demand, gpu_share
 from crossarch.platform.scheduling.estimate import kind
-from crossarch.platform.scheduling.events import Listener
-from crossarch.platform.scheduling.plan import Task
+from crossarch.platform.scheduling.listener import Listener
 from crossarch.platform.scheduling.queue import ReadyQueue
+from crossarch.search_spaces.study import PlannedRun
 from crossarch.trainables.config.result import Point, RunResult, result_from_dict
 from crossarch.trainables.training.execute import blocked, now
 
 RETRIES = 2
-"""Times that a run is started anew, from its last checkpoint, when its worker dies."""
-UNBEGUN = 32
-"""Times that a run is given to another worker because none could be started for it: Ray finds out late what it lost."""
+"""Maximum restarts of a run, from its last checkpoint, after its worker has died."""
+MAX_REASSIGNMENTS = 32
+"""Maximum reassignments of a run after failed actor starts. Large, as Ray notices late that it has lost a node."""
 
 DIED = f"its worker died {RETRIES + 1} times: out of memory, killed, or its machine was lost"
 
 
 class Packing:
-    """The part of a GPU that each kind of runs gets: the demand's, until that proves too small."""
+    """The share of a GPU that each kind of run gets: at first the demand's, more after an out-of-memory error."""
 
     def __init__(self, demand: Demand) -> None:
         self._least = demand.gpu_share
         self._shares: dict[Hashable, float] = {}
 
-    def share(self, tasks: Iterable[Task]) -> float:
-        """For one worker that trains all of `tasks`, in (0, 1]: the largest that one of them needs."""
-        return max([self._least, *(self._shares.get(kind(task.config), 0.0) for task in tasks)])
+    def share(self, runs: Iterable[PlannedRun]) -> float:
+        """The share, in (0, 1], of a worker that trains all of `runs`: the largest that any of them needs."""
+        return max([self._least, *(self._shares.get(kind(run.config), 0.0) for run in runs)])
 
-    def loosen(self, task: Task, share: float) -> bool:
-        """Lets half as many runs of the task's kind share a GPU; False where it had a whole one."""
+    def loosen(self, run: PlannedRun, share: float) -> bool:
+        """After an out-of-memory error at `share` of a GPU, halves the runs per GPU for the run's kind.
+
+        Returns False, and changes nothing, if the GPU was already exclusive.
+        """
         if share >= 1:
             return False
-        key = kind(task.config)
+        key = kind(run.config)
         self._shares[key] = max(self._shares.get(key, 0.0), larger(share))
         return True
 
 
 def larger(share: float) -> float:
-    """1/⌊k/2⌋ for a share of 1/k, k > 1. Rounded as `gpu_share` does."""
+    """The next larger share: 1/⌊k/2⌋ for a share of 1/k, k > 1. Rounded as by `gpu_share`."""
     return gpu_share(1 / (round(1 / share) // 2))
 
 
 @dataclass
 class Cohort:
-    """What one worker has to do."""
+    """The runs assigned to one worker."""
 
-    left: list[Task]
-    """Those that are not over, in the order of training."""
+    left: list[PlannedRun]
+    """The runs that are not over, in the order of training."""
     share: float
-    """Of a GPU."""
+    """The worker's share of a GPU, in (0, 1]."""
     begun: bool = False
-    """Whether there ever was such a worker."""
+    """Whether the worker has ever started."""
     trains: bool = False
-    """Whether the first of those left is under way."""
+    """Whether the first of the runs left is in training."""
 
 
 class Cohorts:
-    """The queue's tasks among workers, each known by a name that no later one has; `listeners` hear of every run."""
+    """Distributes the queue's runs among workers, identified by unique names, and notifies `listeners` of each run."""
 
     def __init__(
         self, queue: ReadyQueue, listeners: list[Listener], packing: Packing, *, most: int = 1, slots: int = 1
     ) -> None:
-        """`most` tasks a worker, with `slots` workers at a time."""
+        """Workers get at most `most` runs at a time; `slots` workers run concurrently."""
         self.queue, self.listeners, self.packing = queue, listeners, packing
         self.most, self.slots = most, slots
         self.deaths = Counter[str]()
-        """How often a run's worker has died, by run."""
+        """Number of deaths of workers while they trained a run, by run id."""
         self.unbegun = Counter[str]()
-        """How often a run's worker never started, by run."""
+        """Number of failed starts of workers that were to train a run first, by run id."""
         self._cohorts: dict[str, Cohort] = {}
 
     def give(self, worker: str) -> Cohort | None:
-        """What that worker is to do; None while no task is ready."""
-        tasks = self.queue.take(self.most, self.slots)
-        if tasks:
-            self._cohorts[worker] = Cohort(tasks, self.packing.share(tasks))
+        """Assigns a cohort to a new worker; None while no run is ready."""
+        runs = self.queue.take(self.most, self.slots)
+        if runs:
+            self._cohorts[worker] = Cohort(runs, self.packing.share(runs))
         return self._cohorts.get(worker)
 
     def left(self, worker: str) -> int:
-        """How many of its runs are not over, the last ones that it was given."""
+        """Number of the worker's runs that are not over; they are the last of its cohort."""
         return len(self._cohorts[worker].left)
 
     def begin(self, worker: str) -> None:
-        """The worker begins, or where it was replaced goes on with, the first run that is left, if any is."""
+        """Marks the worker's first remaining run, if any, as running. A worker that was replaced continues that run."""
         cohort = self._cohorts.get(worker)
         if cohort is None or cohort.trains or not cohort.left:
             return
         cohort.begun = cohort.trains = True
-        task = self.queue.begin(cohort.left[0].run_id)
+        run = self.queue.begin(cohort.left[0].run_id)
         for listener in self.listeners:
-            listener.running(task)
+            listener.running(run)
 
-    def report(self, worker: str, told: Mapping[str, Any]) -> None:
-        """A `point` of a run's curve; its `result`; or in a sentence why it `failed`, or that it is `out_of_memory`.
+    def report(self, worker: str, report: Mapping[str, Any]) -> None:
+        """Processes a worker's report on its current run; ignored if that is over.
 
-        After all but a point the worker begins the next run, unless it says that it `quits`.
+        The report has one of the keys `point` (of the curve), `result`, `failed` (a sentence that says why) and
+        `out_of_memory` (likewise). After all but a point the worker begins its next run, unless the report has `quits`.
         """
         cohort = self._cohorts.get(worker)
         if cohort is None or not cohort.trains:
             return
-        match told:
+        match report:
             case {"point": dict(point)}:
                 for listener in self.listeners:
                     listener.point(cohort.left[0], Point(**point))
@@ -122,11 +126,15 @@ class Cohorts:
                 self._make_room(cohort, reason)
             case _:
                 return
-        if not told.get("quits"):
+        if not report.get("quits"):
             self.begin(worker)
 
     def died(self, worker: str) -> None:
-        """It has died, or never started, which counts for the run that it trained, or would have first."""
+        """The worker has died, or could not be started.
+
+        This counts against one run only, the one it trained or would have trained first, which fails after RETRIES
+        deaths or MAX_REASSIGNMENTS failed starts. Its other runs go back to the queue.
+        """
         cohort = self._cohorts[worker]
         first = cohort.left[0].run_id if cohort.left else ""
         if cohort.trains:
@@ -135,24 +143,25 @@ class Cohorts:
                 self._fail(cohort, DIED)
         elif not cohort.begun:
             self.unbegun[first] += 1
-            if self.unbegun[first] > UNBEGUN:
-                self.begin(worker)  # as only what has begun can end
-                self._fail(cohort, f"its worker could not be started {UNBEGUN + 1} times")
+            if self.unbegun[first] > MAX_REASSIGNMENTS:
+                self.begin(worker)  # only a run that has begun can end
+                self._fail(cohort, f"its worker could not be started {MAX_REASSIGNMENTS + 1} times")
         self._put_back(cohort)
 
     def ended(self, worker: str) -> None:
-        """The worker trains no more, as usual after its last result."""
+        """The worker has ended, normally after its last result; a run still in training has failed."""
         cohort = self._cohorts[worker]
         if cohort.trains:
             self._fail(cohort, "it ended without a result")
         self._put_back(cohort)
 
     def _put_back(self, cohort: Cohort) -> None:
-        for task in cohort.left:
-            self.queue.put_back(task.run_id)
+        for run in cohort.left:
+            self.queue.put_back(run.run_id)
         cohort.left, cohort.trains = [], False
 
     def _make_room(self, cohort: Cohort, reason: str) -> None:
+        """Puts the current run back, to be retried with a larger share of a GPU; fails it if it had a whole one."""
         if self.packing.loosen(cohort.left[0], cohort.share):
             self.queue.put_back(self._leave(cohort).run_id)
         else:
@@ -163,16 +172,17 @@ class Cohorts:
         self._end(cohort, RunResult(config=config, outcome="failed", error=reason, finished_at=now()))
 
     def _end(self, cohort: Cohort, result: RunResult) -> None:
-        task = self._leave(cohort)
-        self._tell(task, result)
-        for student in self.queue.finish(task.run_id, result.outcome):
-            outcome = result.outcome if student.teacher_id == task.run_id else "was blocked"
-            self._tell(student, blocked(student.config, student.teacher_id or "", outcome))
+        run = self._leave(cohort)
+        self._tell(run, result)
+        for student in self.queue.finish(run.run_id, result.outcome):
+            teacher = student.teacher.run_id if student.teacher else ""
+            outcome = result.outcome if teacher == run.run_id else "was blocked"
+            self._tell(student, blocked(student.config, teacher, outcome))
 
-    def _leave(self, cohort: Cohort) -> Task:
+    def _leave(self, cohort: Cohort) -> PlannedRun:
         cohort.trains = False
         return cohort.left.pop(0)
 
-    def _tell(self, task: Task, result: RunResult) -> None:
+    def _tell(self, run: PlannedRun, result: RunResult) -> None:
         for listener in self.listeners:
-            listener.done(task, result)
+            listener.done(run, result)

@@ -1,4 +1,4 @@
-"""Removes from a storage folder what no run will need again."""
+"""Deletes files of a storage folder that no run needs any more."""
 
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from crossarch.trainables.working_copy import WorkingCopy
 
 
 def clean_storage(root: Path, *, weights: bool) -> int:
-    """Removes checkpoints of runs with results, leftovers of killed drivers and, if asked, weights; the bytes freed.
+    """Deletes leftovers, and the weights kept for students if `weights`. Returns the bytes freed.
 
-    To be called while nothing trains there.
+    Leftovers are checkpoints of runs that have a result, Ray Tune's files of killed drivers, and temporary files that
+    were never moved into place. Call it while nothing trains in this storage.
     """
     ledger = Ledger(root)
     done = {identity for identity, result in ledger.read().items() if result.is_result}
@@ -34,6 +35,7 @@ def clean_storage(root: Path, *, weights: bool) -> int:
 
 
 def _size(copy: WorkingCopy, name: str) -> int:
+    """Bytes of all files of the storage below `name`."""
     if copy.origin is not None:
         return sum(stamp.size for stamp in copy.origin.stamps(name).values())
     return sum(path.stat().st_size for path in (copy.root / name).rglob("*") if path.is_file())

@@ -1,37 +1,38 @@
-"""A distillation in MLflow's experiment `distill`: parameters, curve, pictures. The store is the truth, this a view."""
+"""Exports dataset distillations to MLflow's experiment `distill`: parameters, curve, pictures.
+
+The store of distilled sets is authoritative; MLflow is a view of it.
+"""
 
 import json
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from crossarch.platform.store.tracking import (
     PREFIX,
     Description,
+    Experiment,
     Measurement,
     Status,
     TrackingError,
+    View,
     hardware,
     tracked,
 )
 from crossarch.trainables.config.distiller import DistillConfig, distill_id
 from crossarch.trainables.data.manifest import Manifest
-
-if TYPE_CHECKING:
-    from crossarch.platform.store.tracking import Experiment
-    from crossarch.trainables.distillers.loop import DistillPoint
-
+from crossarch.trainables.distillers.loop import DistillPoint
 
 EXPERIMENT = "distill"
 QUESTION = "The distilled sets made here: how they were distilled, how fast, and what they look like."
 METRICS = ("loss", "label_entropy", "validation_accuracy")
-"""Of a curve. Times are left out: after a resumption they would contradict what is there."""
+"""Metrics of a curve. Times are left out: after a resumption they would contradict those already logged."""
 
 
 def parameters(config: DistillConfig) -> dict[str, str]:
-    """The settings by name, nothing left to a rule."""
+    """All settings by name, defaults resolved to values."""
     return {name: str(value) for name, value in config.resolved().to_dict().items() if value is not None}
 
 
@@ -46,12 +47,15 @@ def measurements(points: Iterable["dict[str, Any]"], timestamp: int) -> tuple[Me
 
 
 def describe_running(config: DistillConfig, name: str, started: int, status: Status = "RUNNING") -> Description:
-    """A distillation under way, or stopped, without its curve. `started` is in milliseconds since 1970."""
+    """The description of a distillation that runs or was stopped, without its curve.
+
+    `started` is in milliseconds since 1970.
+    """
     return Description(name=name, status=status, started=started, tags=_tags(config, name), params=parameters(config))
 
 
 def describe_finished(config: DistillConfig, manifest: Manifest) -> Description:
-    """A distillation whose set is in the store: all of it from the manifest."""
+    """The description of a distillation whose set is in the store, entirely from its manifest."""
     facts = json.loads(manifest.facts)
     ended = round(datetime.fromisoformat(manifest.created_at).timestamp() * 1000)
     last = Measurement(name="seconds", value=facts["seconds"], step=facts["steps"], timestamp=ended)
@@ -81,7 +85,11 @@ def _tags(config: DistillConfig, name: str) -> dict[str, str]:
 
 
 class DistillationView:
-    """One distillation's run in MLflow. Where MLflow fails, `tell` hears of it once, and nothing more is shown."""
+    """One dataset distillation as a run in MLflow, updated while it runs.
+
+    Methods never raise: at MLflow's first failure `tell` is called with a sentence, and nothing more is exported. As a
+    context manager it ends the run with status KILLED if the body raises.
+    """
 
     def __init__(self, tracking_uri: str, config: DistillConfig, name: str, tell: Callable[[str], None]) -> None:
         self.tracking_uri, self.config, self.name = tracking_uri, config, name
@@ -94,38 +102,37 @@ class DistillationView:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        # An exception, Ctrl-C among them, must not leave a run with status RUNNING.
         if exception[0] is not None and self._experiment is not None:
             self.stopped("KILLED")
 
     def running(self) -> None:
-        """It appears, or goes on."""
+        """Creates the run, or sets it to RUNNING again."""
         self._try(lambda shown: shown.show(describe_running(self.config, self.name, self._started)))
 
-    def point(self, point: "DistillPoint") -> None:
-        """Its curve goes on; steps that are there already stay as they are."""
+    def point(self, point: DistillPoint) -> None:
+        """Logs one point of the curve; steps that are already logged are not changed."""
         values = measurements([vars(point)], round(time.time() * 1000))
         self._try(lambda shown: shown.add_points(distill_id(self.config), values))
 
     def artifacts(self, paths: Iterable[Path], folder: str) -> None:
-        """Files for its folder `folder`."""
+        """Logs files into the run's artifact folder `folder`."""
         self._try(lambda shown: shown.add_artifacts(distill_id(self.config), paths, folder))
 
     def finished(self, manifest: Manifest) -> bool:
-        """It ends, complete; whether anything had to change."""
+        """Ends the run as FINISHED, from its manifest. Returns whether anything had to change."""
         return bool(self._try(lambda shown: shown.show(describe_finished(self.config, manifest))))
 
     def stopped(self, status: Status) -> None:
-        """It ended without a set. What was logged stays."""
+        """Ends the run, which made no set, with `status`. What was logged stays."""
         self._try(lambda shown: shown.end(distill_id(self.config), status))
 
-    def _try(self, act: "Callable[[Experiment], Any]") -> Any:
+    def _try(self, act: Callable[[Experiment], Any]) -> Any:
         if self._broken:
             return None
         try:
             with tracked(self.tracking_uri):
                 if self._experiment is None:
-                    from crossarch.platform.store.tracking import View
-
                     self._experiment = View(self.tracking_uri).experiment(EXPERIMENT, QUESTION)
                 return act(self._experiment)
         except TrackingError as error:

@@ -18,6 +18,7 @@ from crossarch.trainables.config.identity import METHOD_VERSION
 from crossarch.trainables.config.result import Outcome, RunResult, result_from_dict
 from crossarch.trainables.config.run import RunConfig
 from crossarch.trainables.files import write_atomically, writing
+from crossarch.trainables.training.state import file_digest
 
 
 def check_file(file: Path) -> None:
@@ -34,10 +35,11 @@ def export_configs(configs: Iterable[RunConfig], file: Path) -> None:
 
 
 def import_results(folder: Path, root: Path) -> tuple[int, int]:
-    """Admits results and teachers' weights below `folder` to the ledger; how many, and how many were there already.
+    """Adds the results in `folder`, the output of a batch, to the ledger in `root`; teachers' weights are copied too.
 
-    All files are checked before the first is admitted. Raises BadInputError where there are none, or one is not what
-    it says it is.
+    All files are checked before the first is added. Returns how many results were added and how many the ledger had
+    already. Raises BadInputError if there are no results, or a file is damaged, of another METHOD_VERSION, or not what
+    its name says.
     """
     files = sorted((folder / "results").glob("*.json"))
     if not files:
@@ -64,7 +66,10 @@ def import_results(folder: Path, root: Path) -> tuple[int, int]:
 
 
 def read_result(file: Path) -> RunResult:
-    """One result of the batch. Raises BadInputError where it is damaged, of another method, or misnamed."""
+    """One result of a batch, from its JSON file.
+
+    Raises BadInputError if it is damaged, of another METHOD_VERSION, or its name is not its run id.
+    """
     try:
         values: dict[str, Any] = json.loads(file.read_bytes())
         version = values.pop("method_version")
@@ -85,12 +90,15 @@ def read_result(file: Path) -> RunResult:
 
 
 def _reason(error: Exception) -> str:
-    told = isinstance(error, ValueError | BadInputError)
-    return (str(error) if told else f"{type(error).__name__}: {error}").partition("\n")[0]
+    """What is wrong, on one line; with the exception's type where its message is not one of ours."""
+    message = str(error)
+    if not isinstance(error, ValueError | BadInputError):
+        message = f"{type(error).__name__}: {error}"
+    return message.partition("\n")[0]
 
 
 def _check(result: RunResult) -> None:
-    """Raises ValueError or TypeError where a result cannot be recorded."""
+    """Raises ValueError or TypeError if the outcome is unknown or contradicts the accuracy, or a type is wrong."""
     if result.outcome not in get_args(Outcome):
         raise ValueError(f"outcome = {result.outcome!r} is not one of {', '.join(get_args(Outcome))}")
     if (result.outcome == "finished") != (result.test_accuracy is not None):
@@ -99,8 +107,7 @@ def _check(result: RunResult) -> None:
 
 
 def _check_weights(path: Path, result: RunResult) -> None:
-    from crossarch.trainables.training.state import file_digest  # imports torch
-
+    """Raises BadInputError if the file does not hold the weights with which the run ended, by their SHA-256."""
     with refusing():
         if file_digest(path) != result.weights_sha256:
-            raise BadInputError(f"{path.name} does not hold the weights that results/{path.stem}.json tells of")
+            raise BadInputError(f"{path.name} does not hold the weights that results/{path.stem}.json names")

@@ -1,13 +1,13 @@
-"""Who trains what: so that of two drivers that would train the same run, the second is told.
+"""Mutual exclusion between drivers: no run is trained by two drivers at once.
 
-A driver keeps a small file in the storage, a lease, and writes it anew while it lives. That needs neither lock nor
-rename, so it holds on S3 as on a disk: a driver first writes its lease and then looks at the others'. Of two that start
-at once, at least one sees the other, and who sees another withdraws. All times are the storage's own, so that clocks
-need not agree.
+While it trains, a driver keeps a lease: a small file in the storage that names its runs and is rewritten every BEAT
+seconds. This needs neither locks nor renames, so it works on S3 as on a disk. A driver first writes its own lease and
+then reads all others; of two drivers that start at once at least one sees the other's lease, and withdraws. All times
+compared are the storage's timestamps, so the machines' clocks need not agree.
 
-A driver that is killed leaves its lease, which on its own machine counts for nothing. Elsewhere nobody knows, so who
-finds the lease of another machine watches it. Where it is written again, its driver lives, which is known within one
-beat; where it is not, it runs out, and the watcher goes on: a retry on a new cluster needs nobody's help.
+A killed driver leaves its lease behind. On its own machine the process is known to be dead, and the lease is removed.
+The lease of another machine is watched: if it is rewritten, its driver is alive; if not, it expires after LASTS seconds
+and the waiting driver goes on. So a retry on a new cluster needs no manual clean-up.
 """
 
 import json
@@ -28,13 +28,13 @@ from crossarch.trainables.working_copy import WorkingCopy
 
 LEASES = "leases/"
 LASTS = 90
-"""Seconds after it was last written that a lease counts."""
+"""Seconds after which a lease that was not rewritten expires."""
 BEAT = 20.0
-"""Seconds between two writings."""
+"""Seconds between two rewrites of a lease."""
 GLANCE = 2.0
-"""Seconds between two looks at a lease that may run out."""
+"""Seconds between two readings of a lease that may expire."""
 ATTEMPTS = 3
-"""Of drivers that start at once; each waits for a random time in between."""
+"""Attempts to take runs when several drivers start at once, with random pauses between."""
 
 
 class Held(NamedTuple):
@@ -42,24 +42,27 @@ class Held(NamedTuple):
 
     name: str
     written: float
-    """The storage's instant."""
+    """The storage's timestamp of its last rewrite, in seconds since 1970."""
     here: bool
-    """Whether its driver is on this machine, where it lives."""
+    """Whether its driver is on this machine; then it is known to be alive."""
     study: str
     host: str
     process: int
     left: int
-    """Seconds until it runs out, if it is not written again."""
+    """Seconds until it expires, if it is not rewritten."""
     shared: int
-    """Runs that both would train."""
+    """Number of runs that both drivers would train."""
 
     def lives(self, seen: float) -> bool:
-        """Whether the driver is known to live, where its lease was written at `seen` when it was first looked at."""
+        """Whether the driver is known to be alive: it is on this machine, or rewrote its lease after `seen`.
+
+        `seen` is the lease's timestamp when it was first read.
+        """
         return self.here or self.written > seen
 
     @property
     def doubt(self) -> str:
-        """What is waited for, as a sentence."""
+        """A sentence that says for which driver this one waits, and how long."""
         return (
             f"Waiting for at most {self.left} s to see whether process {self.process} on {self.host}, which has "
             f"{self.shared} of these runs in {self.study}, still lives."
@@ -67,8 +70,8 @@ class Held(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"study = {self.study!r} is being trained by process {self.process} on {self.host}, {self.shared} of these "
-            "runs among its own: wait for it"
+            f"{self.shared} of these runs {'is' if self.shared == 1 else 'are'} already training in process "
+            f"{self.process} on {self.host} (study {self.study!r}). Retry when it has finished."
         )
 
 
@@ -78,7 +81,7 @@ class Lease:
     def __init__(
         self, root: Path, study: str, tell: Callable[[str], None], pause: Callable[[float], None] = time.sleep
     ) -> None:
-        """`tell` hears whom it waits for, and `pause` lets seconds pass."""
+        """`tell` is called with a sentence when a claim waits for another driver; `pause` sleeps for seconds."""
         self._tell, self._pause = tell, pause
         self._copy = copy_of(root)
         self._study = study
@@ -89,10 +92,10 @@ class Lease:
         self._made: list[Path] | None = None
 
     def claim(self, what: Collection[str]) -> None:
-        """Takes the runs or sets of these names, in place of those taken before.
+        """Claims the runs or distilled sets `what`, by name, in place of those claimed before.
 
-        Waits while another machine's driver that has one of them may be dead. Raises BadInputError where one lives, and
-        OSError where the storage refuses.
+        Waits while a driver of another machine that has claimed one of them may be dead. Raises BadInputError if such a
+        driver is alive, and OSError if the storage cannot be written.
         """
         wanted = set(what)
         if self._made is None:
@@ -110,7 +113,7 @@ class Lease:
             self._thread.start()
 
     def _watch(self, wanted: set[str]) -> None:
-        """Returns once nobody has any of `wanted`. Raises BadInputError where one who has lives."""
+        """Returns once no driver has claimed any of `wanted`. Raises BadInputError if one that has is alive."""
         self._text = self._saying(())
         seen: dict[str, float] = {}
         while held := list(others(self._copy, self._name, wanted, self._write())):
@@ -122,7 +125,7 @@ class Lease:
             self._pause(GLANCE)
 
     def _take(self, wanted: set[str]) -> None:
-        """Of several that come at once, one at most succeeds. Raises BadInputError where it is another."""
+        """Claims `wanted`. Of several drivers at once, at most one succeeds; BadInputError is raised in the others."""
         self._text = self._saying(wanted)
         for attempt in range(ATTEMPTS):
             now = self._write()
@@ -139,9 +142,9 @@ class Lease:
         return json.dumps({"study": self._study, **who, "takes": sorted(takes)})
 
     def release(self) -> None:
-        """Gives all back, and leaves no folder empty that was not there.
+        """Removes the lease, and the folders that `claim` made if they are empty.
 
-        A storage that does not answer is left with a lease that runs out.
+        If the storage does not answer, the lease stays there and expires.
         """
         self._over.set()
         if self._thread is not None:
@@ -158,11 +161,11 @@ class Lease:
         while not self._over.wait(BEAT):
             try:
                 self._write()
-            except OSError:  # the next may pass; else the lease runs out, and a run may be trained twice: no harm
+            except OSError:  # the next may succeed; if the lease expires, a run may be trained twice: no harm
                 continue
 
     def _write(self) -> float:
-        """The storage's instant of writing."""
+        """Writes the lease; the storage's timestamp of that, in seconds since 1970."""
         write = writing(self._text)
         if self._copy.origin is None:
             write_atomically(self._copy.root / self._name, write)
@@ -173,7 +176,7 @@ class Lease:
 
 @contextmanager
 def leased(root: Path, study: str, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[Lease]:
-    """A lease for as long as the context lasts; nothing is taken yet. `tell` hears whom it waits for."""
+    """A lease, released when the context ends; nothing is claimed yet. `tell` is called as `Lease` describes."""
     lease = Lease(root, study, tell)
     try:
         yield lease
@@ -182,7 +185,10 @@ def leased(root: Path, study: str, tell: Callable[[str], None] = lambda sentence
 
 
 def others(copy: WorkingCopy, own: str, wanted: set[str], now: float) -> Iterator[Held]:
-    """The living leases on any of `wanted`; those of dead drivers are removed. `now` is the storage's instant."""
+    """The valid leases of other drivers on any of `wanted`; expired ones and those of dead drivers are removed.
+
+    `own` is the name of the caller's lease, `now` the storage's present timestamp.
+    """
     copy.pull(LEASES)
     for path in sorted((copy.root / LEASES).glob("[0-9a-f]*.json")):
         name = copy.name(path)
@@ -204,7 +210,7 @@ def others(copy: WorkingCopy, own: str, wanted: set[str], now: float) -> Iterato
 
 
 def machine() -> str:
-    """The machine, its start and its container: process numbers are of one of each."""
+    """An identifier of host, boot and container: process ids are unique only within these."""
     parts = [socket.gethostname()]
     for path in (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")):
         try:
@@ -215,7 +221,7 @@ def machine() -> str:
 
 
 def began(process: int) -> int | None:
-    """When the process began, in ticks since the machine did; None where /proc does not tell."""
+    """Start time of a process, in clock ticks since boot; None where /proc does not have it."""
     try:
         return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
     except OSError:
@@ -223,7 +229,7 @@ def began(process: int) -> int | None:
 
 
 def _lives(process: int, since: int | None) -> bool:
-    """Whether this machine has the process, and not another of its number: a container that restarts has the same."""
+    """Whether the process runs on this machine; its start time `since` excludes a later process with the same id."""
     with suppress(PermissionError):
         try:
             os.kill(process, 0)

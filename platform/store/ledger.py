@@ -1,11 +1,12 @@
-"""The ledger: every run ever tried, in Parquet. It is the truth; MLflow and the reports are views of it.
+"""The ledger: every run ever tried, in Parquet. It is authoritative; MLflow and the reports are views of it.
 
-One small file a run, moved into place atomically, so that a crash at any moment costs at most the run it hit.
-Reading keeps one row a run, so that the same run in several files, which a crash during compaction may leave, is
-harmless. Writers and compaction exclude each other by a lock file; readers need no lock and no write permission.
+There is one small file per run, moved into place atomically, so that a crash loses at most the run it interrupts.
+Reading keeps one row per run, so that the same run in several files, which a crash during compaction may leave, does no
+harm. Writers and compaction exclude each other by a lock file; readers need no lock and no write permission.
 
-Storage elsewhere has neither rename nor lock: there a file's name also says what is in it, so that of two writers of
-one run both rows live, readers choose between them as between two attempts, and compaction removes only what it read.
+Object storage has neither renames nor locks. There a file's name ends in a digest of its content, so that two writers
+of one run do not overwrite each other; readers choose between their rows as between two attempts, and compaction
+deletes only the files it has read.
 """
 
 import hashlib
@@ -33,15 +34,16 @@ from crossarch.trainables.config.result import RunResult
 from crossarch.trainables.files import locked
 
 RUNS, INVOCATIONS = "ledger/runs/", "ledger/invocations/"
-_COMPACT = "compact-"
+COMPACT = "compact-"
 _ATTEMPTS = 5
-"""A reader starts over when files that it listed are gone, as another process has just merged them."""
+"""Attempts to read: a reader starts over when files that it listed are gone because another process compacted them."""
 
 
 class Ledger:
-    """The ledger of the storage `root`, or whose working copy it is; nothing is created before something is written.
+    """The ledger of a storage. `root` is the storage's folder, or the working copy of remote storage.
 
-    All methods raise OSError where the disk, or storage elsewhere, refuses or does not answer.
+    Nothing is created before something is written. All methods raise OSError if the disk or the remote storage refuses
+    or does not answer.
     """
 
     def __init__(self, root: Path) -> None:
@@ -52,7 +54,11 @@ class Ledger:
         self._lock = root / "ledger" / ".lock"
 
     def write(self, result: RunResult) -> bool:
-        """Records a run, durably; False where what is recorded takes precedence, as a result does before a failure."""
+        """Records a run, durably.
+
+        Returns False, and writes nothing, if the recorded attempt takes precedence: a result is never replaced by a
+        failure, nor a newer attempt by an older one.
+        """
         row = to_row(result)
         with locked(self._lock):
             elsewhere = self._runs.glob(f"{result.run_id}~*.parquet") if self._copy.origin else ()
@@ -65,11 +71,12 @@ class Ledger:
         return True
 
     def read(self, run_ids: Collection[str] | None = None) -> dict[str, RunResult]:
-        """The recorded runs by run id, all or those of `run_ids` that there are.
+        """The recorded runs by run id: all, or those of `run_ids` that are recorded.
 
-        A run has the id it was recorded under, which differs from `RunResult.run_id` once METHOD_VERSION has risen.
-        Of several attempts the newest counts, and results before failures. A file that cannot be read is skipped
-        with a warning. Raises OtherVersionError for a file of another schema version, or a run that ours does not know.
+        A run has the id it was recorded under, which differs from `RunResult.run_id` once METHOD_VERSION has risen. Of
+        several attempts results precede failures, then the newest counts. A file that cannot be read is skipped with a
+        warning. Raises OtherVersionError for a file of another schema version, or a configuration that this version
+        does not accept.
         """
         return {row["run_id"]: self._result(row) for row in self._load(EXACT_COLUMNS, run_ids).to_pylist()}
 
@@ -86,14 +93,15 @@ class Ledger:
         return self._load(None, None)
 
     def versions(self) -> dict[str, int]:
-        """Each recorded run's METHOD_VERSION, by run id. Warns and raises as `read` does."""
+        """The METHOD_VERSION that each recorded run was trained under, by run id. Warns and raises as `read` does."""
         table = self._load([*_RANKING, "method_version"], None)
         return dict(zip(table["run_id"].to_pylist(), table["method_version"].to_pylist(), strict=True))
 
     def compact(self, above: int = 500) -> int:
-        """Merges the run files into one where there are more than `above`; how many files were merged.
+        """Merges the run files into one if there are more than `above`. Returns how many files were merged.
 
-        Killed at any point it loses and doubles nothing: merged files go only after the new one is in place.
+        It may be killed at any point without losing or duplicating runs: the merged files are deleted only after the
+        new one is in place.
         """
         self._copy.pull(RUNS)
         if not self._runs.exists():
@@ -106,7 +114,7 @@ class Ledger:
             readable = dict(read_tables(files, SCHEMA_VERSION))
             if not readable:
                 return 0
-            name = f"{_COMPACT}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}.parquet"
+            name = f"{COMPACT}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}.parquet"
             merged = _one_row_a_run(list(readable.values()))
             self._copy.write(RUNS + name, writing(merged, SCHEMA_VERSION))
             for path in readable:
@@ -121,13 +129,13 @@ class Ledger:
                 remove_temporaries(self._invocations)
 
     def write_invocation(self, invocation: Invocation) -> None:
-        """Records the start of a study, durably."""
+        """Records an invocation, the start of a study, durably."""
         table = pa.Table.from_pylist([invocation_to_row(invocation)], schema=INVOCATION_SCHEMA)
         with locked(self._lock):
             self._copy.write(f"{INVOCATIONS}{invocation.id}.parquet", writing(table, INVOCATION_SCHEMA_VERSION))
 
     def invocations(self, study: str | None = None) -> list[Invocation]:
-        """The recorded starts, of all studies or of one, oldest first. Warns and raises as `read` does."""
+        """The recorded invocations of all studies, or of one, oldest first. Warns and raises as `read` does."""
         self._copy.pull(INVOCATIONS)
         files = sorted(self._invocations.glob("*.parquet"))
         rows = (row for _, table in read_tables(files, INVOCATION_SCHEMA_VERSION) for row in table.to_pylist())
@@ -135,8 +143,11 @@ class Ledger:
         return sorted(found, key=lambda invocation: invocation.id)
 
     def _name(self, run_id: str, row: dict[str, Any]) -> str:
-        mark = f"~{hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:16]}" if self._copy.origin else ""
-        return f"{RUNS}{run_id}{mark}.parquet"
+        """The name of a row's file; in remote storage with a digest of the row."""
+        if not self._copy.origin:
+            return f"{RUNS}{run_id}.parquet"
+        digest = hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:16]
+        return f"{RUNS}{run_id}~{digest}.parquet"
 
     def _files(self) -> list[Path]:
         return sorted(self._runs.glob("*.parquet"))
@@ -148,7 +159,7 @@ class Ledger:
             files = [
                 path
                 for path in self._files()
-                if wanted is None or _run_of(path) in wanted or path.name.startswith(_COMPACT)
+                if wanted is None or _run_of(path) in wanted or path.name.startswith(COMPACT)
             ]
             try:
                 tables = [table for _, table in read_tables(files, SCHEMA_VERSION, columns)]
@@ -158,20 +169,21 @@ class Ledger:
                 continue
             break
         table = _one_row_a_run(tables, columns)
-        return (
-            table if wanted is None else table.filter(pc.is_in(table["run_id"], pa.array(sorted(wanted), pa.string())))
-        )
+        if wanted is None:
+            return table
+        return table.filter(pc.is_in(table["run_id"], pa.array(sorted(wanted), pa.string())))
 
 
 _RANKING = ["run_id", "outcome", "finished_at"]
 
 
 def _run_of(path: Path) -> str:
+    """The run id in the name of a file, unless that is a compacted one."""
     return path.stem.partition("~")[0]
 
 
 def _rank(outcome: str, finished_at: str) -> tuple[bool, str]:
-    """Of two attempts at one run, results come before failures, then the newer."""
+    """The order of two attempts at one run: the larger takes precedence. Results before failures, then the newer."""
     return outcome in ("finished", "diverged"), finished_at
 
 
@@ -180,7 +192,7 @@ def _ranks(table: pa.Table) -> list[tuple[bool, str]]:
 
 
 def _one_row_a_run(tables: list[pa.Table], columns: list[str] | None = None) -> pa.Table:
-    """All rows under all columns, SCHEMA's or `columns` and any newer ones, the best attempt of each run."""
+    """The attempt of each run that takes precedence, under SCHEMA's columns or `columns`, and any newer ones."""
     wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
     unmarked = [table.replace_schema_metadata(None) for table in tables]
     table = pa.concat_tables([wanted.empty_table(), *unmarked], promote_options="default")

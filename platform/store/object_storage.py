@@ -1,7 +1,7 @@
 """Storage on S3 or Google Cloud Storage, through pyarrow. Credentials come from the environment or the machine's role.
 
-Neither has a rename, and pyarrow 25 no conditional write: an object is written whole under a name that says what is in
-it, so that no two writers meet at one name.
+Neither has renames, and pyarrow 25 has no conditional writes. So an object is written whole, under a name that depends
+on its content, and no two writers write different contents to one name.
 """
 
 import os
@@ -12,29 +12,29 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+import pyarrow as pa
+from pyarrow import fs
+from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from crossarch.platform.errors import BadInputError
 from crossarch.trainables.working_copy import Stamp, StorageUnreachableError
 
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
-
-
 SCHEMES = ("s3", "gs")
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-"""Variables that name another S3 server than Amazon's, the first that is set."""
+"""Environment variables that name an S3 server other than Amazon's; the first that is set counts."""
 CONNECT, REQUEST = 5.0, 60.0
-"""Seconds for a connection, and for an answer."""
+"""Timeouts in seconds, of connecting and of a request."""
 _SILENT = r"NETWORK_CONNECTION|REQUEST_TIMEOUT|curlCode|UNAVAILABLE|DEADLINE|retry policy"
 _REFUSED = r"ACCESS|FORBIDDEN|SIGNATURE|CREDENTIAL|TOKEN|PERMISSION|UNAUTHENTICATED|HTTP status 40[13]"
 ATTEMPTS = 4
-"""At every request, with growing pauses between."""
+"""Attempts at every request, with growing pauses between."""
 
 
 class Address(NamedTuple):
-    """Where storage elsewhere is."""
+    """The address of remote storage."""
 
     scheme: str
     bucket: str
@@ -46,7 +46,7 @@ class Address(NamedTuple):
 
 
 def parse(text: str) -> Address:
-    """The address of a URI `s3://bucket/prefix`. Raises BadInputError, without what may be a secret, for any other."""
+    """The address of a URI `s3://bucket/prefix`. Raises BadInputError for any other text; secrets are not repeated."""
     scheme, _, rest = text.partition("://")
     shown = f"storage = {f'{scheme}://{_without_secrets(rest)}'!r}"
     if "@" in rest.partition("/")[0] or "?" in rest or "#" in rest:
@@ -64,6 +64,7 @@ def parse(text: str) -> Address:
 
 
 def _without_secrets(rest: str) -> str:
+    """`rest`, what follows `://`, without user names, passwords and parameters, which may be secret."""
     return re.split(r"[?#]", rest)[0].rpartition("@")[2]
 
 
@@ -71,14 +72,12 @@ class ObjectFiles:
     """Files below a bucket's prefix: `trainables.working_copy.Files`."""
 
     def __init__(self, address: Address) -> None:
-        """Raises BadInputError where the environment names an endpoint that is none, or one with credentials."""
+        """Raises BadInputError if the environment names an endpoint that is not a URL, or has credentials in it."""
         self.address = address
         self._system = _system(address.scheme)
 
     def check(self) -> None:
-        """Raises BadInputError where the storage does not answer, refuses to be read, or has no such bucket."""
-        from pyarrow.fs import FileType
-
+        """Raises BadInputError if the storage does not answer, denies reading, or has no such bucket."""
         try:
             with self._asking():
                 found = self._system.get_file_info(self.address.bucket).type != FileType.NotFound
@@ -89,7 +88,7 @@ class ObjectFiles:
             raise BadInputError(f"storage = {str(self.address)!r}: there is no bucket {self.address.bucket!r}")
 
     def check_writable(self) -> None:
-        """Raises BadInputError where nothing can be written; leaves the object `.crossarch`."""
+        """Raises BadInputError if nothing can be written. Leaves the object `.crossarch` there."""
         content = b"Results of crossarch.\n"
         try:
             with self._asking(), self._system.open_output_stream(self._path(".crossarch")) as stream:
@@ -105,8 +104,6 @@ class ObjectFiles:
 
     def stamps(self, name: str) -> dict[str, Stamp]:
         """As `Files` says."""
-        from pyarrow.fs import FileSelector, FileType
-
         path = self._path(name.rstrip("/"))
         wanted = FileSelector(path, recursive=True, allow_not_found=True) if name.endswith("/") else [path]
         with self._asking():
@@ -126,9 +123,7 @@ class ObjectFiles:
             shutil.copyfileobj(source, target, 2**22)
 
     def send(self, path: Path, name: str) -> None:
-        """As `Files` says: an upload that is cut short is never seen."""
-        import pyarrow as pa
-
+        """As `Files` says: an upload that is interrupted never becomes visible."""
         content = pa.memory_map(str(path)).read_buffer() if path.stat().st_size else b""
         with self._asking(), self._system.open_output_stream(self._path(name)) as stream:
             stream.write(content)
@@ -146,7 +141,7 @@ class ObjectFiles:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """Turns what pyarrow raises into StorageUnreachableError, but for what is not there."""
+        """Turns every OSError of pyarrow but FileNotFoundError into StorageUnreachableError."""
         try:
             yield
         except (FileNotFoundError, StorageUnreachableError):
@@ -156,7 +151,7 @@ class ObjectFiles:
 
 
 def complaint(message: str) -> str:
-    """What pyarrow's message says, as the end of a sentence: nothing of it that may show an identity."""
+    """pyarrow's message in few words that end a sentence, without anything that may identify an account."""
     found = re.search(r"AWS Error (\w+).* during (\w+) operation", message)
     told = message[found.start() :] if found else message
     if re.search(_SILENT, told, re.IGNORECASE):
@@ -168,13 +163,11 @@ def complaint(message: str) -> str:
 
 @lru_cache(maxsize=8)
 def open_files(uri: str) -> ObjectFiles:
-    """The files of a URI, one client a process. Raises BadInputError as `parse` and ObjectFiles do."""
+    """The files of a URI, through one client per process. Raises BadInputError as `parse` and ObjectFiles do."""
     return ObjectFiles(parse(uri))
 
 
-def _system(scheme: str) -> "FileSystem":
-    from pyarrow import fs
-
+def _system(scheme: str) -> FileSystem:
     if scheme == "gs":
         return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=REQUEST))
     options: dict[str, Any] = {
@@ -184,13 +177,17 @@ def _system(scheme: str) -> "FileSystem":
         "allow_delayed_open": True,  # one request for a small object, instead of three
         "background_writes": False,
     }
-    if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if region:
         options["region"] = region
     return fs.S3FileSystem(**options, **_endpoint())
 
 
 def _endpoint() -> dict[str, str]:
-    """Raises BadInputError where the environment names an S3 server that is none."""
+    """The S3 server that the environment names, as options of pyarrow; empty for Amazon's.
+
+    Raises BadInputError if it is not a URL of http or https, or has credentials in it.
+    """
     name = next((name for name in ENDPOINTS if os.environ.get(name)), None)
     if name is None:
         return {}

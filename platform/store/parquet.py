@@ -1,4 +1,4 @@
-"""Small Parquet files that are there whole or not at all, and that say which schema they follow."""
+"""Small Parquet files, written atomically and marked with the version of their schema."""
 
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,13 +13,13 @@ from crossarch.trainables.files import TEMPORARY_SUFFIX, write_atomically
 
 _VERSION_KEY = b"crossarch.schema"
 _READERS = 4
-"""Threads: opening many small files waits for the disk and for the footer's parser, which lets go of the GIL."""
+"""Threads: opening many small files waits for the disk and for the parser of footers, which releases the GIL."""
 
 
 def writing(table: pa.Table, version: int, *, brief: bool = False) -> Callable[[Path], None]:
-    """Writes a file of `table`, marked with the schema's version; for `write_atomically` and its like.
+    """A function, for `write_atomically` and the like, that writes `table` to a file, marked with the schema's version.
 
-    A `brief` one has no dictionaries and statistics of its columns, which for a row or two cost more than they save.
+    If `brief`, without dictionaries and statistics of columns, which cost more than they save for a row or two.
     """
     marked = table.replace_schema_metadata({_VERSION_KEY: str(version).encode()})
     return lambda path: pq.write_table(marked, path, use_dictionary=not brief, write_statistics=not brief)
@@ -33,10 +33,10 @@ def write_table(path: Path, table: pa.Table, version: int) -> None:
 def read_tables(
     paths: Sequence[Path], version: int, columns: Collection[str] | None = None
 ) -> Iterator[tuple[Path, pa.Table]]:
-    """The files of `paths` that can be read, with their rows; a broken one is warned of and left out.
+    """The files of `paths` with their rows, in the same order. A broken file is left out with a warning.
 
-    Raises OtherVersionError for a file of another schema version, and FileNotFoundError or PermissionError for one that
-    is not there or not ours to read.
+    `columns` restricts which columns are read; None reads all. Raises OtherVersionError for a file of another schema
+    version, FileNotFoundError for one that is missing, and PermissionError for one that may not be read.
     """
     with ThreadPoolExecutor(_READERS) as readers:
         for path, table in zip(paths, readers.map(lambda path: _read(path, version, columns), paths), strict=True):
@@ -50,7 +50,7 @@ def _read(path: Path, version: int, columns: Collection[str] | None) -> pa.Table
     try:
         with pq.ParquetFile(pa.BufferReader(path.read_bytes()), pre_buffer=False) as file:
             schema = file.schema_arrow
-            found = (schema.metadata or {}).get(_VERSION_KEY, b"none").decode()
+            found = _version(schema)
             if found == str(version):
                 names = [name for name in schema.names if columns is None or name in columns]
                 return file.read(columns=names, use_threads=False).select(names)
@@ -58,7 +58,20 @@ def _read(path: Path, version: int, columns: Collection[str] | None) -> pa.Table
         raise
     except (pa.ArrowException, OSError) as error:
         return str(error).partition("\n")[0]
-    raise OtherVersionError(f"{path} has schema version {found}, but this version of crossarch reads {version}")
+    hint = ": `crossarch ledger migrate`" if found.isdigit() and int(found) < version else ""
+    raise OtherVersionError(f"{path} has schema version {found}, but this version of crossarch reads {version}{hint}")
+
+
+def version_of(path: Path) -> str | None:
+    """The schema version that a file is marked with, "none" where it has no mark; None for a broken file."""
+    try:
+        return _version(pq.read_schema(path))
+    except pa.ArrowException:
+        return None
+
+
+def _version(schema: pa.Schema) -> str:
+    return str((schema.metadata or {}).get(_VERSION_KEY, b"none").decode())
 
 
 def remove_temporaries(folder: Path) -> None:

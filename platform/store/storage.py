@@ -1,7 +1,7 @@
-"""Where results are kept: a folder, or a URI with a folder of this machine as its working copy.
+"""Storage of results: a folder, or remote storage at a URI with a local working copy.
 
-A working copy says whose it is in its file `origin`, so that whoever is given the folder finds the storage. It holds
-no truth, and can be deleted while nothing runs.
+A working copy is a folder whose file `origin` holds the URI, so that code that is given the folder finds the storage.
+It is only a cache, and can be deleted while nothing runs.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ SETS, WEIGHTS = "data/distilled/", "weights/"
 
 
 def open_storage(place: str | Path) -> Path:
-    """The folder of a storage that is given as a path, or as a URI; then its working copy, with all distilled sets.
+    """The folder of a storage: the path itself, or for a URI its working copy, with all distilled sets fetched.
 
-    Raises BadInputError where a URI is not allowed, or its storage cannot be read.
+    Raises BadInputError if the URI is malformed, or its storage cannot be read.
     """
     if isinstance(place, Path) or "://" not in place:
         return Path(place)
@@ -35,9 +35,9 @@ def open_storage(place: str | Path) -> Path:
 
 
 def working_copy(uri: str) -> WorkingCopy:
-    """The working copy of `uri` on this machine, as old as it is, below XDG_CACHE_HOME or ~/.cache.
+    """The working copy on this machine of the storage at `uri`, created if need be; nothing is fetched.
 
-    Raises BadInputError where it cannot be made.
+    It is in crossarch's folder below XDG_CACHE_HOME, or ~/.cache. Raises BadInputError if it cannot be written.
     """
     cache = cache_folder()
     root = cache / hashlib.sha256(uri.encode()).hexdigest()[:16]
@@ -51,13 +51,13 @@ def working_copy(uri: str) -> WorkingCopy:
 
 
 def copy_of(root: Path) -> WorkingCopy:
-    """What `root` is: the storage itself, or the working copy of one elsewhere."""
+    """The working copy at `root`, with its origin; without an origin where `root` is the storage itself."""
     uri = origin_of(root)
     return WorkingCopy(root, open_files(uri) if uri else None)
 
 
 def origin_of(root: Path) -> str | None:
-    """The URI of which `root` is a working copy; None where it is the storage itself."""
+    """The URI of the remote storage of which `root` is a working copy; None where `root` is the storage itself."""
     try:
         return (root / ORIGIN).read_text(encoding="utf-8")
     except OSError:
@@ -65,20 +65,23 @@ def origin_of(root: Path) -> str | None:
 
 
 def place_of(root: Path) -> str:
-    """The storage as a user names it: its URI, or the folder."""
+    """The storage as a user names it: its URI, or its folder."""
     return origin_of(root) or str(root)
 
 
 def weights_elsewhere(root: Path) -> frozenset[str]:
-    """The files of weights kept at the origin of `root`, if it has one. Raises OSError."""
+    """File names of the weights kept in the remote storage of which `root` is a working copy; empty without one.
+
+    Raises OSError if it does not answer.
+    """
     copy = copy_of(root)
     return frozenset(name.removeprefix(WEIGHTS) for name in copy.names(WEIGHTS)) if copy.origin else frozenset()
 
 
 def require_writable(folder: Path, option: str = "storage") -> Path:
-    """The absolute path of `folder`, the value of `option`, which can be written to, or made.
+    """The absolute path of `folder`, the value of `option`, after checking that it can be written or created.
 
-    Nothing is left behind by the check. Raises BadInputError otherwise.
+    The check leaves no file in the folder. Raises BadInputError if it fails.
     """
     try:
         path = folder.expanduser().resolve()
@@ -90,6 +93,7 @@ def require_writable(folder: Path, option: str = "storage") -> Path:
     except (OSError, RuntimeError) as error:  # RuntimeError: an unknown user's home, or a link to itself
         reason = getattr(error, "strerror", None) or error
         raise BadInputError(f"{option} = {str(folder)!r} cannot be written to: {reason}") from error
-    if uri := origin_of(path):
+    uri = origin_of(path)
+    if uri:
         open_files(uri).check_writable()
     return path

@@ -1,4 +1,7 @@
-"""MLflow as a view of the ledger: what it shows, how it is brought level, live points while a run trains."""
+"""Exports the ledger to MLflow: descriptions of runs, synchronisation, and a live writer while runs train.
+
+MLflow is only a view of the ledger; it can be deleted and is then recreated.
+"""
 
 import dataclasses
 import functools
@@ -6,9 +9,7 @@ import hashlib
 import json
 import logging
 import math
-import os
 import queue
-import re
 import socket
 import sqlite3
 import threading
@@ -19,68 +20,52 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import crossarch.platform.store.mlflow_environment  # noqa: F401, before MLflow
+
+import sqlalchemy.event
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 
 from crossarch.platform.errors import FailedError
-from crossarch.platform.store.invocations import Invocation, Member
+from crossarch.platform.store.invocations import Invocation, runs_of
 from crossarch.platform.store.ledger import Ledger
+from crossarch.platform.store.level import (
+    attachment,
+    forget,
+    is_attached,
+    is_level,
+    mark_level,
+    note_name,
+    page_digest,
+    safe_text,
+    sqlite_path,
+    study_digest,
+)
 from crossarch.trainables.config.identity import run_id as id_of
 from crossarch.trainables.config.result import Point, RunResult
 from crossarch.trainables.config.run import RunConfig, flatten
-from crossarch.trainables.files import locked, write_atomically, writing
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-
-_SQLITE = "sqlite:///"
-
-_DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
-"""MLflow reads these whenever it needs them. Its own are 120 s and 7 retries over 4 minutes, a line for each run on
-the terminal, and reports of use to its makers. What the user has set stays."""
+from crossarch.trainables.files import locked
 
 
 class TrackingError(FailedError):
-    """MLflow could not be reached, or refused; one sentence without credentials."""
-
-
-def default_tracking_uri(root: Path) -> str:
-    """The embedded store: a SQLite file `mlflow.db` in `root`."""
-    return f"{_SQLITE}{root.resolve() / 'mlflow.db'}"
-
-
-def sqlite_path(tracking_uri: str) -> Path | None:
-    """The file of a SQLite store; None for every other store."""
-    return Path(tracking_uri.removeprefix(_SQLITE).partition("?")[0]) if tracking_uri.startswith(_SQLITE) else None
+    """MLflow could not be reached, or failed; one sentence without credentials."""
 
 
 def artifact_location(tracking_uri: str, study: str) -> str | None:
-    """Where an embedded store keeps a study's artifacts, beside its database; None where the server decides."""
+    """The URI of a study's artifacts, beside the database of an embedded store; None if a server decides that."""
     database = sqlite_path(tracking_uri)
     return None if database is None else (database.resolve().parent / "mlflow-artifacts" / study).as_uri()
 
 
-def safe_text(text: str) -> str:
-    """`text` without the user names and passwords of the addresses in it."""
-    return re.sub(r"://[^/\s'\"]*@", "://", text)
+def connect(tracking_uri: str) -> MlflowClient:
+    """A client that is independent of MLflow's global state.
 
-
-def connect(tracking_uri: str) -> "MlflowClient":
-    """A client apart from MLflow's global state. A new SQLite store is initialised, one process at a time.
-
-    Call it inside `tracked`.
+    A new SQLite store is initialised, by one process at a time. Raises whatever MLflow raises, so call it inside
+    `tracked`.
     """
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
     database = sqlite_path(tracking_uri)
@@ -93,21 +78,20 @@ def connect(tracking_uri: str) -> "MlflowClient":
 
 @functools.cache
 def _spare_sqlite() -> None:
-    """Spares SQLite, in this process, what a run would cost it a dozen times.
+    """Makes SQLite faster in this process, for the dozen transactions of a run.
 
-    It leaves it to the system when commits reach the disk. A killed process costs nothing that way. Power that fails
-    may cost the file, which is a view of the ledger. And a connection is told its settings once: MLflow repeats them
-    before every transaction, after which SQLite compiles all statements anew.
+    Commits do not wait for the disk: a killed process loses nothing that way, and a power failure may damage the file,
+    which is only a view of the ledger. And PRAGMA statements are executed once per connection: MLflow repeats them
+    before every transaction, after which SQLite recompiles all statements.
     """
-    from sqlalchemy import Engine, event
 
-    @event.listens_for(Engine, "connect")
+    @sqlalchemy.event.listens_for(sqlalchemy.Engine, "connect")
     def relax(connection: Any, record: object) -> None:
         if isinstance(connection, sqlite3.Connection):
-            with suppress(sqlite3.DatabaseError):  # not a database: told when it is used; MLflow tries here for 100 s
+            with suppress(sqlite3.DatabaseError):  # not a database: fails when used; MLflow retries here
                 connection.execute("PRAGMA synchronous = OFF")
 
-    @event.listens_for(Engine, "do_execute")
+    @sqlalchemy.event.listens_for(sqlalchemy.Engine, "do_execute")
     def set_once(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
         name, _, value = statement.partition("=")
         if not (name.startswith("PRAGMA ") and value and isinstance(cursor, sqlite3.Cursor)):
@@ -115,14 +99,14 @@ def _spare_sqlite() -> None:
         known = context.root_connection.info  # as long as the connection lives
         if known.get(name) != value:
             cursor.execute(statement, parameters)
-            if not cursor.connection.in_transaction:  # in one, SQLite passes some over
+            if not cursor.connection.in_transaction:  # in a transaction SQLite ignores some PRAGMAs
                 known[name] = value
         return True
 
 
 @contextmanager
 def tracked(tracking_uri: str) -> Iterator[None]:
-    """Turns everything that fails inside into a TrackingError."""
+    """Turns every exception of the body into a TrackingError."""
     try:
         yield
     except TrackingError:
@@ -132,7 +116,7 @@ def tracked(tracking_uri: str) -> Iterator[None]:
 
 
 def _complaint(error: BaseException) -> str:
-    """What happened, to end a sentence: silence of the network apart from all else."""
+    """The error, to end a sentence: `does not answer` for errors of the network, else `failed` with the reason."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, ConnectionError | TimeoutError | socket.gaierror):
@@ -148,7 +132,7 @@ PREFIX = "crossarch."
 RUN_ID = f"{PREFIX}run_id"
 INVOCATION = f"{PREFIX}invocation"
 ARM = "arm"
-"""A parameter, as MLflow draws no tags as axes."""
+"""Name of a parameter; not a tag, as MLflow's charts have no axes of tags."""
 _STATUS: dict[str, Status] = {
     "finished": "FINISHED",
     "diverged": "FAILED",
@@ -164,9 +148,9 @@ LAST = (
     "training_seconds",
     "device_seconds",
 )
-"""Metrics of a run that has ended, by the names of `RunResult`: what it came to, and at last what it cost."""
+"""Metrics of a run that has ended, by field of `RunResult`: first its results, then, as the last two, its costs."""
 _TAG_LENGTH = 4000
-"""Characters; servers take 5,000 or 8,000."""
+"""Maximum characters of a tag; servers accept 5,000 or 8,000."""
 
 
 class Measurement(NamedTuple):
@@ -175,14 +159,14 @@ class Measurement(NamedTuple):
     name: str
     value: float
     step: int
-    """Epochs done."""
+    """Number of epochs done."""
     timestamp: int
     """Milliseconds since 1970."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """One run as MLflow shall show it, but for its parent."""
+    """One run as MLflow is to show it, except for its parent, whose MLflow id is not known here."""
 
     name: str
     status: Status
@@ -195,39 +179,39 @@ class Description:
 
     @property
     def key(self) -> str:
-        """The tag that finds it again: a run's id, or an invocation's."""
+        """The id of the run or invocation, by which its run in MLflow is found again."""
         return key_of(self.tags) or ""
 
     @property
     def digest(self) -> str:
-        """Equal digests show the same."""
+        """A digest of all that is shown: equal digests show the same."""
         return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:32]
 
 
 def key_of(tags: Mapping[str, str]) -> str | None:
-    """The run or invocation that has these tags; None where it is not ours."""
+    """The id of the run or invocation that MLflow's run with these tags shows; None if crossarch did not create it."""
     return tags.get(RUN_ID) or tags.get(INVOCATION)
 
 
-def owners(invocations: Iterable[Invocation]) -> dict[str, tuple[Invocation, Member]]:
-    """The invocation that shows each run: the first that has it as a member, in a cell rather than as a teacher."""
-    found: dict[str, tuple[Invocation, Member]] = {}
+def owners(invocations: Iterable[Invocation]) -> dict[str, Invocation]:
+    """The invocation under which each run is shown, by run id: the first that needed it."""
+    owner_of: dict[str, Invocation] = {}
     for invocation in sorted(invocations, key=lambda invocation: invocation.id):
-        for member in sorted(invocation.members, key=lambda member: member.role == "teacher"):
-            found.setdefault(member.run_id, (invocation, member))
-    return found
+        for run_id in invocation.runs:
+            owner_of.setdefault(run_id, invocation)
+    return owner_of
 
 
-def describe(result: RunResult, member: Member, invocation: Invocation) -> Description:
-    """A run that ended."""
-    tags = _tags(result.config, result.environment, member, invocation)
+def describe(result: RunResult, run_id: str, invocation: Invocation) -> Description:
+    """The description of a run that has ended."""
+    tags = _tags(result.config, result.environment, run_id, invocation)
     return Description(
-        name=run_name(member),
+        name=run_name(run_id, invocation),
         status=_STATUS[result.outcome],
         started=milliseconds(result.started_at),
         ended=milliseconds(result.finished_at),
         tags=_cut(tags | {"outcome": result.outcome, "error": result.error}),
-        params=params(result.config, member),
+        params=params(result.config, run_id, invocation),
         metrics=tuple(metrics(result)),
     )
 
@@ -235,38 +219,50 @@ def describe(result: RunResult, member: Member, invocation: Invocation) -> Descr
 def describe_running(
     config: RunConfig,
     environment: Mapping[str, Any],
-    member: Member,
+    run_id: str,
     invocation: Invocation,
     *,
     started: int,
 ) -> Description:
-    """A run in training, without its curve. `started` is in milliseconds since 1970."""
+    """The description of a run in training, without its curve. `started` is in milliseconds since 1970."""
     return Description(
-        name=run_name(member),
+        name=run_name(run_id, invocation),
         status="RUNNING",
         started=started,
-        tags=_cut(_tags(config, environment, member, invocation)),
-        params=params(config, member),
+        tags=_cut(_tags(config, environment, run_id, invocation)),
+        params=params(config, run_id, invocation),
     )
 
 
 def describe_invocation(
     invocation: Invocation,
     results: Mapping[str, RunResult],
-    shown: Mapping[str, tuple[Invocation, Member]],
+    shown: Mapping[str, Invocation],
     *,
     running: bool = False,
 ) -> Description:
-    """The parent of the runs that an invocation was the first to need; `shown` is from `owners`.
+    """The description of an invocation, the parent run of the runs that it was the first to need.
 
-    FINISHED: all its members have results. FAILED: some failed. KILLED: some were never tried, or stopped early.
+    Its status is FINISHED if all its runs have results, FAILED if some failed, and KILLED if some were never tried
+    or were stopped early.
+
+    Args:
+        invocation: The invocation.
+        results: Results by run id.
+        shown: The owners of runs, as of `owners`.
+        running: Whether the invocation is under way; then its status is RUNNING.
     """
-    members = {member.run_id for member in invocation.members}
-    outcomes = Counter(results[name].outcome if name in results else "missing" for name in members)
+    needed = invocation.runs
+    outcomes = Counter(results[name].outcome if name in results else "missing" for name in needed)
     counts = {outcome: outcomes[outcome] for outcome in (*_STATUS, "missing")}
-    failed, killed = counts["failed"] + counts["blocked"], counts["stopped"]
-    status: Status = "KILLED" if counts["missing"] else "FAILED" if failed else "KILLED" if killed else "FINISHED"
-    ends = [results[name].finished_at for name in members if name in results]
+    status: Status = "FINISHED"
+    if counts["missing"]:
+        status = "KILLED"
+    elif counts["failed"] + counts["blocked"]:
+        status = "FAILED"
+    elif counts["stopped"]:
+        status = "KILLED"
+    ends = [results[name].finished_at for name in needed if name in results]
     return Description(
         name=f"{invocation.started_at[:19].replace('T', ' ')} UTC",
         status="RUNNING" if running else status,
@@ -279,36 +275,37 @@ def describe_invocation(
                 "command": invocation.command,
                 "hardware": hardware(invocation.environment),
                 "commit": invocation.environment.get("commit"),
-                "runs": len(members),
-                "runs_under_earlier_invocations": sum(shown[name][0].id != invocation.id for name in members),
+                "runs": len(needed),
+                "runs_under_earlier_invocations": sum(shown[name].id != invocation.id for name in needed),
                 **counts,
             }
         ),
     )
 
 
-def run_name(member: Member) -> str:
-    """`full · ResNet18 · seed 0`, `teacher · ConvNet · seed 0`."""
-    return " · ".join((_kind(member), *member.cell, f"seed {member.run_id.rpartition('-s')[2]}"))
+def run_name(run_id: str, invocation: Invocation) -> str:
+    """`Full · ResNet18 · seed 0`, `teacher · ConvNet · seed 0`: the labels of the run's place, and its seed."""
+    names = {**invocation.names(run_id), "arm": _kind(run_id, invocation)}
+    return " · ".join((*names.values(), f"seed {run_id.rpartition('-s')[2]}"))
 
 
-def _kind(member: Member) -> str:
-    return "teacher" if member.role == "teacher" else member.arm
+def _kind(run_id: str, invocation: Invocation) -> str:
+    return "teacher" if run_id not in invocation.cells else invocation.names(run_id)["arm"]
 
 
-def params(config: RunConfig, member: Member) -> dict[str, str]:
-    """The arm (or `teacher`), the settings by dotted name, and the teacher's run id."""
+def params(config: RunConfig, run_id: str, invocation: Invocation) -> dict[str, str]:
+    """The arm's label (or `teacher`), the settings by dotted name, and the teacher's run id."""
     settings = {
         name: ", ".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in flatten(config)
     }
-    return {ARM: _kind(member)} | settings | ({"kd.teacher": id_of(config.kd.teacher)} if config.kd else {})
+    return {ARM: _kind(run_id, invocation)} | settings | ({"kd.teacher": id_of(config.kd.teacher)} if config.kd else {})
 
 
 def metrics(result: RunResult) -> list[Measurement]:
-    """The curve over epochs and, where the run has a result, its last numbers at the last epoch.
+    """The curve over epochs and, for a run with a result, its final metrics (LAST) at the last epoch.
 
-    Of one that was stopped early these are what it cost, at the epoch where it ended. The ledger keeps no instant for
-    each point: epochs are spread evenly from the run's start to its end.
+    A run that was stopped early has only the metrics of its costs, at the epoch where it ended. The ledger has no
+    timestamps of single points: they are spaced evenly over epochs from the run's start to its end.
     """
     start, end = milliseconds(result.started_at), milliseconds(result.finished_at)
     stopped = result.outcome == "stopped"
@@ -318,12 +315,16 @@ def metrics(result: RunResult) -> list[Measurement]:
         for point in result.curve
         for measurement in point_metrics(point, start + (end - start) * point.epoch // epochs)
     ]
-    known = LAST if result.is_result else LAST[-2:] if stopped else ()
-    return curve + measurements({name: getattr(result, name) for name in known}, epochs, end)
+    final: tuple[str, ...] = ()
+    if result.is_result:
+        final = LAST
+    elif stopped:
+        final = LAST[-2:]
+    return curve + measurements({name: getattr(result, name) for name in final}, epochs, end)
 
 
 def point_metrics(point: Point, timestamp: int) -> list[Measurement]:
-    """One point of a curve; `timestamp` is in milliseconds since 1970."""
+    """The metrics of one point of a curve. `timestamp` is in milliseconds since 1970."""
     values = {
         "train_loss": point.train_loss,
         "learning_rate": point.learning_rate,
@@ -335,38 +336,39 @@ def point_metrics(point: Point, timestamp: int) -> list[Measurement]:
 
 
 def measurements(values: Mapping[str, float | None], step: int, timestamp: int) -> list[Measurement]:
-    """Values by metric, those that there are."""
+    """Measurements of the `values` by metric that are not None."""
     return [Measurement(name, value, step, timestamp) for name, value in values.items() if value is not None]
 
 
 def same_value(stored: float | None, wanted: float) -> bool:
-    """Whether a store holds `wanted`, as far as it can: databases keep infinity as the largest number."""
+    """Whether a stored value represents `wanted`: databases store infinity as the largest number."""
     if stored is None or math.isnan(wanted) or math.isnan(stored):
         return stored is not None and math.isnan(wanted) and math.isnan(stored)
     return stored == wanted or (math.isinf(wanted) and stored * wanted > 0 and abs(stored) > 1e300)
 
 
 def milliseconds(instant: str) -> int:
-    """Since 1970; 0 for an instant that is not known."""
+    """Milliseconds since 1970 of an instant in ISO 8601; 0 for an empty text."""
     return round(datetime.fromisoformat(instant).timestamp() * 1000) if instant else 0
 
 
 def hardware(environment: Mapping[str, Any]) -> str:
-    """The accelerator, or the processor where there is none."""
+    """The accelerator, or the processor if there is none."""
     device = str(environment.get("device", ""))
     return device if device != "cpu" else str(environment.get("cpu") or device)
 
 
-def _tags(config: RunConfig, environment: Mapping[str, Any], member: Member, invocation: Invocation) -> dict[str, Any]:
-    config_hash, _, seed = member.run_id.rpartition("-s")
+def _tags(config: RunConfig, environment: Mapping[str, Any], run_id: str, invocation: Invocation) -> dict[str, Any]:
+    """Tags by which runs are found: ids, where names and parameters have labels."""
+    config_hash, _, seed = run_id.rpartition("-s")
     return {
         "study": invocation.study,
         "invocation": invocation.id,
-        "run_id": member.run_id,
+        "run_id": run_id,
         "config_hash": config_hash,
         "seed": seed,
-        "role": member.role,
-        "arm": member.arm,
+        "role": "cell" if run_id in invocation.cells else "teacher",
+        "arm": invocation.runs[run_id]["arm"],
         "architecture": config.model.architecture,
         "dataset": config.data.dataset,
         "hardware": hardware(environment),
@@ -379,39 +381,42 @@ def _cut(tags: Mapping[str, Any]) -> dict[str, str]:
 
 
 def missing_metrics(wanted: Iterable[Measurement], stored: Collection[tuple[str, int]]) -> list[Measurement]:
-    """Those of steps without a value."""
+    """The measurements of `wanted` whose metric and step are not in `stored`."""
     return [measurement for measurement in wanted if (measurement.name, measurement.step) not in stored]
 
 
 VIEW_KEY = "results"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 QUERY = f"workflowType=machine_learning&viewStateShareKey={VIEW_KEY}"
-"""Of the address of a run page that opens with the view, rather than as MLflow's page for language models."""
+"""Query of a run page's URL that opens the saved view instead of MLflow's page for language models."""
 
 VIEW_CURVES = ("validation_accuracy.sample", "train_loss")
 VIEW_METRICS = ("test_accuracy", "validation_accuracy", "training_seconds")
 FIRST = (ARM, "model.architecture")
 MOST = 12
-"""Parameters shown; more are not legible as axes, and a tag has 5,000 characters."""
+"""Maximum parameters shown; more are not legible as axes, and a tag has at most 5,000 characters."""
 
 
 def varying(parameters: Sequence[Mapping[str, str]]) -> list[str]:
-    """The arm, the network, and the parameters by which runs of one arm and network differ, by name.
+    """The names of the parameters to show: arm, network, and those in which runs of one arm and network differ.
 
-    Seeds come last, and a teacher's identity is left out, as it follows from the rest.
+    The seed comes last. The teacher's id is left out, as it depends on the others.
     """
     seen: dict[tuple[str | None, ...], set[str | None]] = {}
-    names = sorted({name for each in parameters for name in each})
+    names = sorted({name for run in parameters for name in run})
     for name in names:
-        for each in parameters:
-            seen.setdefault((name, *map(each.get, FIRST)), set()).add(each.get(name))
+        for run in parameters:
+            seen.setdefault((name, *map(run.get, FIRST)), set()).add(run.get(name))
     free = {key[0] for key, values in seen.items() if len(values) > 1}
     middle = [name for name in names if name in free - {"seed", "kd.teacher"}]
-    return [*FIRST, *middle[: MOST - 3], *(["seed"] if "seed" in free else [])]
+    shown = [*FIRST, *middle[: MOST - 3]]
+    if "seed" in free:
+        shown.append("seed")
+    return shown
 
 
 def saved_view(parameters: Iterable[Mapping[str, str]], created: int) -> str:
-    """The tag's value for runs with these parameters; `created` is in milliseconds since 1970."""
+    """The value of VIEW_TAG for runs with these parameters. `created` is in milliseconds since 1970."""
     shown = varying(list(parameters))
     outcome = f"tags.`{PREFIX}outcome`"
     state: dict[str, Any] = {
@@ -434,7 +439,7 @@ def saved_view(parameters: Iterable[Mapping[str, str]], created: int) -> str:
 
 
 def pages(tracking_uri: str) -> dict[str, str]:
-    """The address of each study's run page, below the server's. Raises TrackingError where MLflow fails."""
+    """The URL of each study's run page, relative to the server's. Raises TrackingError if MLflow fails."""
     with tracked(tracking_uri):
         shown = [each for each in connect(tracking_uri).search_experiments() if VIEW_TAG in each.tags]
     return {each.name: f"/#/experiments/{each.experiment_id}/runs?{QUERY}" for each in shown}
@@ -454,52 +459,52 @@ _PARENT = "mlflow.parentRunId"
 _PAGE = 1000
 
 Stored = dict[tuple[str, int], float | None]
-"""The points MLflow has, by metric and step; None where it has several for one step."""
+"""The values that MLflow has, by metric and step; None if it has several for one step."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Shown:
-    """What MLflow shows now of one run or invocation."""
+    """The present state of a run or invocation in MLflow."""
 
     id: str
-    """MLflow's own name of it."""
+    """MLflow's id of the run."""
     status: str
     tags: dict[str, str]
     params: Collection[str]
     metrics: Collection[str]
     points: Stored | None = None
-    """None until they are asked for."""
+    """None until they are fetched."""
     latest: int = 0
-    """Instant of the latest of them, in milliseconds since 1970; once they were asked for."""
+    """Timestamp of the latest of them, in milliseconds since 1970; valid once they are fetched."""
 
 
 class View:
-    """MLflow at one address; nothing is imported or opened before it is used."""
+    """MLflow at one tracking URI. Nothing is imported or opened before it is used."""
 
     def __init__(self, tracking_uri: str) -> None:
         self.tracking_uri = tracking_uri
 
-    def level(
+    def sync(
         self, study: str, question: str, invocations: Iterable[Invocation], results: Mapping[str, RunResult]
     ) -> int:
-        """Makes a study's experiment show its invocations and results; how many runs had to change.
+        """Makes a study's experiment show its invocations and results. Returns how many of its runs had to change.
 
-        It takes what is RUNNING without a result for interrupted: call it while nothing of the study trains.
-        Raises TrackingError where MLflow fails; calling it again goes on from there.
+        Runs that are RUNNING in MLflow but have no result are marked as interrupted, so call it while nothing of the
+        study trains. Raises TrackingError if MLflow fails; calling it again continues from there.
         """
         with tracked(self.tracking_uri):
-            return self.experiment(study, question).level(invocations, results)
+            return self.experiment(study, question).sync(invocations, results)
 
     def experiment(self, study: str, question: str) -> "Experiment":
-        """Found or created. Raises what MLflow raises."""
+        """The study's experiment, created if it is missing. Raises whatever MLflow raises."""
         client = connect(self.tracking_uri)
         return Experiment(client, _experiment_id(client, study, question, self.tracking_uri), study)
 
 
 class Experiment:
-    """The runs of one study in MLflow. Methods raise what MLflow raises."""
+    """The runs of one study in MLflow. Methods raise whatever MLflow raises."""
 
-    def __init__(self, client: "MlflowClient", experiment_id: str, study: str) -> None:
+    def __init__(self, client: MlflowClient, experiment_id: str, study: str) -> None:
         self._client = client
         self._id = experiment_id
         self.study = study
@@ -512,7 +517,7 @@ class Experiment:
             elif key is not None:
                 self._shown[key] = shown
 
-    def level(
+    def sync(
         self,
         invocations: Iterable[Invocation],
         results: Mapping[str, RunResult],
@@ -520,26 +525,27 @@ class Experiment:
         current: str | None = None,
         training: Collection[str] = (),
     ) -> int:
-        """As `View.level`, but leaves the invocation `current` RUNNING and the runs in `training` alone."""
+        """As `View.sync`, but leaves the invocation `current` RUNNING and does not touch the runs in `training`."""
         changed = self._remove_surplus()
         mine = sorted((inv for inv in invocations if inv.study == self.study), key=lambda invocation: invocation.id)
         shown = owners(mine)
         for invocation in mine:
             running = invocation.id == current
             changed += self.show(describe_invocation(invocation, results, shown, running=running))
-        for run_id, (invocation, member) in shown.items():
+        for run_id, invocation in shown.items():
             if run_id in training:
                 continue
             if run_id in results:
-                description = describe(results[run_id], member, invocation)
+                description = describe(results[run_id], run_id, invocation)
                 changed += self.show(description, parent=invocation.id)
             else:
                 changed += self._interrupted(run_id)
-        self._save_view(mine, [params(results[name].config, shown[name][1]) for name in shown if name in results])
+        ended = {name: invocation for name, invocation in shown.items() if name in results}
+        self._save_view(mine, [params(results[name].config, name, invocation) for name, invocation in ended.items()])
         return changed
 
     def show(self, description: Description, parent: str | None = None) -> bool:
-        """Shows `description`, below the invocation `parent`; whether anything had to change."""
+        """Makes MLflow show `description`, below the invocation `parent`. Returns whether anything had to change."""
         tags = {**description.tags, _DIGEST: description.digest}
         if parent is not None:
             tags[_PARENT] = self._shown[parent].id
@@ -552,7 +558,9 @@ class Experiment:
                 shown = None
         if shown is None:
             shown = self._create(description, tags)
-        status_last = shown.tags.get(_DIGEST) == tags[_DIGEST]  # complete is what has both: one comes after all else
+        status_last = (
+            shown.tags.get(_DIGEST) == tags[_DIGEST]
+        )  # a run with both digest and status is complete, so one is set last
         if not status_last:
             self._set_status(shown, description)
         for name in set(shown.tags) - set(tags):
@@ -565,17 +573,17 @@ class Experiment:
         return True
 
     def add_points(self, run_id: str, metrics: Iterable[Measurement]) -> None:
-        """Continues a curve; steps that are there already stay as they are."""
+        """Logs points of the curve of a run that is shown; steps that are already logged are not changed."""
         shown = self._shown[run_id]
         self._log(shown, metrics, {}, {})
 
     def add_artifacts(self, run_id: str, paths: Iterable[Path], folder: str) -> None:
-        """Puts files into a folder of a run that is shown, in place of those of the same names."""
+        """Logs files into an artifact folder of a run that is shown, replacing those of the same names."""
         for path in paths:
             self._client.log_artifact(self._shown[run_id].id, str(path), folder)
 
     def end(self, run_id: str, status: Status) -> None:
-        """Ends a run that is shown, as it is."""
+        """Ends a run that is shown with `status`, leaving all else unchanged."""
         self._client.set_terminated(self._shown[run_id].id, status)
         self._shown[run_id].status = status
 
@@ -586,7 +594,7 @@ class Experiment:
         if self._client.get_experiment(self._id).tags.get(VIEW_TAG) != value:
             try:
                 self._client.set_experiment_tag(self._id, VIEW_TAG, value)
-            except Exception:  # another process may have just set it
+            except Exception:  # another process may have set it just now
                 if VIEW_TAG not in self._client.get_experiment(self._id).tags:
                     raise
 
@@ -598,7 +606,7 @@ class Experiment:
         return True
 
     def _remove_surplus(self) -> int:
-        """Two drivers at once, or a request that was repeated, may have made one run twice."""
+        """Deletes duplicates of runs, which two concurrent drivers or a repeated request may have created."""
         count = len(self._surplus)
         while self._surplus:
             self._client.delete_run(self._surplus[-1])
@@ -606,7 +614,7 @@ class Experiment:
         return count
 
     def _create(self, description: Description, tags: Mapping[str, str]) -> Shown:
-        """Begins a run, with its digest where only `show` will give it its status."""
+        """Creates a run, with its digest if `show` will set its final status last; else `show` sets the digest last."""
         ends = description.status in ("FINISHED", "FAILED")
         first = {name: value for name, value in tags.items() if ends or name != _DIGEST}
         run = self._client.create_run(
@@ -637,32 +645,31 @@ class Experiment:
     def _log(
         self, shown: Shown, metrics: Iterable[Measurement], params: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
-        """Logs what is not there, tags last: a digest that comes late tells that the rest is there.
+        """Logs the values that MLflow does not have yet, tags last: the digest then implies that all else is there.
 
-        No instant is before one that is there: a result brings such as are spread evenly, and MLflow sorts by them.
-        The client splits it into requests of at most 1,000 values, 100 of them parameters or tags. Where one is enough,
-        tags go in it, too: MLflow stores them after the rest.
+        No timestamp is earlier than those already logged, as MLflow sorts by them and the points of a result are spaced
+        evenly. The client splits a batch into requests of at most 1,000 values, 100 of them parameters or tags. If one
+        request suffices, it has the tags as well: MLflow stores them last.
         """
-        from mlflow.entities import Metric, Param, RunTag
-
         stored = self._points(shown)
         new_metrics = missing_metrics(metrics, stored)
         new_params = {name: value for name, value in params.items() if name not in shown.params}
         new_tags = {name: value for name, value in tags.items() if shown.tags.get(name) != value}
-        shown.points = None  # until all is known to have arrived
-        values = {
-            "metrics": [
-                Metric(metric.name, metric.value, max(metric.timestamp, shown.latest), metric.step)
-                for metric in new_metrics
-            ],
-            "params": [Param(*pair) for pair in new_params.items()],
-        }
-        marks = {"tags": [RunTag(*pair) for pair in new_tags.items()]}
-        small = (
-            max(len(new_params), len(new_tags)) <= 100 and len(new_metrics) + len(new_params) + len(new_tags) <= 1000
-        )
-        for batch in (values | marks,) if small else (values, marks):
-            self._client.log_batch(shown.id, **batch, synchronous=True)
+        shown.points = None  # until all have been logged
+        metric_entities = [
+            Metric(metric.name, metric.value, max(metric.timestamp, shown.latest), metric.step)
+            for metric in new_metrics
+        ]
+        param_entities = [Param(*pair) for pair in new_params.items()]
+        tag_entities = [RunTag(*pair) for pair in new_tags.items()]
+        count = len(metric_entities) + len(param_entities) + len(tag_entities)
+        if max(len(param_entities), len(tag_entities)) <= 100 and count <= 1000:
+            self._client.log_batch(
+                shown.id, metrics=metric_entities, params=param_entities, tags=tag_entities, synchronous=True
+            )
+        else:
+            self._client.log_batch(shown.id, metrics=metric_entities, params=param_entities, synchronous=True)
+            self._client.log_batch(shown.id, tags=tag_entities, synchronous=True)
         shown.latest = max([shown.latest, *(metric.timestamp for metric in new_metrics)])
         shown.points = stored | {(metric.name, metric.step): metric.value for metric in new_metrics}
         shown.metrics = {*shown.metrics, *(metric.name for metric in new_metrics)}
@@ -671,14 +678,14 @@ class Experiment:
 
 
 def _contradicts(stored: Stored, wanted: Iterable[Measurement]) -> bool:
-    """Whether a point is stored that is not wanted, or twice, or with another value."""
+    """Whether a point is stored that is not in `wanted`, or several times, or with another value."""
     values = {(metric.name, metric.step): metric.value for metric in wanted}
     return any(
         not same_value(value, values.get(step, math.nan)) or step not in values for step, value in stored.items()
     )
 
 
-def _search(client: "MlflowClient", experiment_id: str) -> Iterator[Shown]:
+def _search(client: MlflowClient, experiment_id: str) -> Iterator[Shown]:
     token = None
     while True:
         page = client.search_runs(
@@ -697,16 +704,14 @@ def _search(client: "MlflowClient", experiment_id: str) -> Iterator[Shown]:
             return
 
 
-def _experiment_id(client: "MlflowClient", study: str, question: str, tracking_uri: str) -> str:
-    """Found, restored if it was deleted, or created."""
-    from mlflow.exceptions import MlflowException
-
+def _experiment_id(client: MlflowClient, study: str, question: str, tracking_uri: str) -> str:
+    """The id of the study's experiment, which is restored if it was deleted and created if it is missing."""
     experiment = client.get_experiment_by_name(study)
     if experiment is None:
         try:
             tags = {"mlflow.note.content": question, "mlflow.experimentKind": "custom_model_development"}
             return str(client.create_experiment(study, artifact_location(tracking_uri, study), tags))
-        except MlflowException:  # another process may have just created it
+        except MlflowException:  # another process may have created it just now
             experiment = client.get_experiment_by_name(study)
             if experiment is None:
                 raise
@@ -715,70 +720,33 @@ def _experiment_id(client: "MlflowClient", study: str, question: str, tracking_u
     return str(experiment.experiment_id)
 
 
-_VIEW_VERSION = 2
-"""Raised when the view shows the same ledger in another way: then everything is to be levelled anew."""
-
-
 def sync_study(ledger: Ledger, root: Path, study: str, tracking: str, *, anyway: bool = False) -> int:
-    """As `View.level`, but does nothing where the experiment was level when last looked at, unless `anyway`."""
+    """Makes the study's experiment show the ledger. Returns how many of its runs had to change.
+
+    Does nothing if neither has changed since the last synchronisation, as far as is known here, unless `anyway`. Call
+    it while nothing of the study trains. Raises TrackingError if MLflow fails.
+    """
     invocations = ledger.invocations(study)
     if not invocations:
         return 0
-    members = {member.run_id for invocation in invocations for member in invocation.members}
-    results = ledger.read(members)
+    results = ledger.read(runs_of(invocations))
     digest = study_digest(invocations, results)
     if is_level(root, tracking, study, digest) and not anyway:
         return 0
-    changed = View(tracking).level(study, invocations[-1].question, invocations, results)
+    changed = View(tracking).sync(study, invocations[-1].question, invocations, results)
     if changed:
-        forget(root, tracking, note_name(study))  # the run that had the report may be a new one
+        forget(root, tracking, note_name(study))  # the run to which the report was attached may be a new one
     mark_level(root, tracking, study, digest)
     return changed
 
 
-def study_digest(invocations: Iterable[Invocation], results: Mapping[str, RunResult]) -> str:
-    """What a level view of a study depends on."""
-    runs = sorted(f"{name} {result.outcome} {result.finished_at}" for name, result in results.items())
-    lines = [str(_VIEW_VERSION), *sorted(invocation.id for invocation in invocations), *runs]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def is_level(root: Path, tracking_uri: str, study: str, digest: str) -> bool:
-    """Whether the study was levelled at this server with this digest; never where a SQLite file is gone."""
-    database = sqlite_path(tracking_uri)
-    if database is not None and not database.exists():
-        return False
-    note = _note(root, tracking_uri, study)
-    return note.exists() and note.read_text() == digest
-
-
-def mark_level(root: Path, tracking_uri: str, study: str, digest: str) -> None:
-    """Remembers that the study is level. Raises OSError where the disk refuses."""
-    write_atomically(_note(root, tracking_uri, study), writing(digest))
-
-
-def forget(root: Path, tracking_uri: str, study: str) -> None:
-    """The opposite of `mark_level`."""
-    _note(root, tracking_uri, study).unlink(missing_ok=True)
-
-
-def note_name(study: str) -> str:
-    """The name under which `level` remembers what was attached."""
-    return f"{study}\nreport"
-
-
-def _note(root: Path, tracking_uri: str, study: str) -> Path:
-    key = hashlib.sha256(f"{safe_text(tracking_uri)}\n{study}".encode()).hexdigest()[:16]
-    return root / "ledger" / "level" / key
-
-
 _POINTS_WAITING = 10_000
-"""Live points beyond these are dropped: the run's result brings them again."""
+"""Maximum live points that wait for delivery. Further ones are dropped; the run's result has them again."""
 _BREATH = 0.5
-"""Seconds from one delivery to the next: what comes meanwhile goes together, and the points of a run that ends not
-at all, as its result brings them."""
+"""Seconds between two deliveries, so that events are delivered in batches. Points of a run that ends meanwhile are
+not delivered, as its result has them."""
 _LONGEST_PAUSE = 300.0
-"""Seconds. After the n-th failure in a row the writer leaves MLflow alone for 2^n seconds, up to these."""
+"""Maximum pause in seconds: after n failures in a row the writer pauses for 2^n seconds, up to this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -810,22 +778,29 @@ class _Reported:
     metrics: list[Measurement]
 
 
-_Event = _Opened | _Started | _Done | _Reported
+@dataclass(frozen=True, kw_only=True)
+class _Closed:
+    """The last event."""
+
+
+_Event = _Opened | _Started | _Done | _Reported | _Closed
 
 
 class Writer:
-    """MLflow's view of one invocation, live. No method raises or waits, but for `close`.
+    """Exports one invocation to MLflow while it runs, from a thread of its own. Only `close` blocks; no method raises.
 
-    What could not be delivered is tried again after a pause, and once more on closing. `clock` gives seconds.
+    Failed deliveries are retried after a pause, and once more on closing; later, `View.sync` recovers them from the
+    ledger. `clock` returns seconds.
     """
 
     def __init__(self, tracking_uri: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.last_error: str | None = None
-        """The latest failure, in one sentence."""
+        """The latest failure, in one sentence; None without any."""
         self.failures = 0
+        """Number of failed deliveries."""
         self._wanted: dict[str, int] = {}
-        self._events: queue.SimpleQueue[_Event | None] = queue.SimpleQueue()
-        """None is the last."""
+        """The number of the latest event of each run, and 0 for the invocation."""
+        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._points_waiting = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -839,7 +814,7 @@ class Writer:
         earlier: Iterable[Invocation] = (),
         results: Mapping[str, RunResult] | None = None,
     ) -> None:
-        """Begins, once, to show `current`: first the study's `earlier` invocations and `results`, then what comes."""
+        """Starts the export of `current`, after the study's `earlier` invocations and `results`. Call it once."""
         invocations = (*(invocation for invocation in earlier if invocation.id != current.id), current)
         self._wanted[current.id] = 0
         self._events.put(_Opened(invocations=invocations, current=current, results=dict(results or {})))
@@ -847,14 +822,14 @@ class Writer:
         self._thread.start()
 
     def running(self, run_id: str, config: RunConfig, environment: Mapping[str, Any] | None = None) -> None:
-        """A member has begun, or begins again."""
+        """A run has started, or restarted."""
         number = self._want(run_id)
         self._events.put(
             _Started(run_id=run_id, number=number, config=config, environment=environment or {}, instant=_now())
         )
 
     def point(self, run_id: str, point: Point) -> None:
-        """A run that is `running` has reported; dropped where too many reports wait."""
+        """A run in training has reported a point; it is dropped if too many wait."""
         with self._lock:
             if self._points_waiting >= _POINTS_WAITING:
                 return
@@ -862,13 +837,16 @@ class Writer:
         self._events.put(_Reported(run_id=run_id, metrics=point_metrics(point, _now())))
 
     def done(self, result: RunResult) -> None:
-        """A run has ended."""
+        """A run has ended with `result`."""
         run_id = result.run_id
         self._events.put(_Done(run_id=run_id, number=self._want(run_id), result=result))
 
     def close(self, timeout: float) -> int:
-        """Ends the invocation in at most `timeout` seconds; how many runs, it included, are not level."""
-        self._events.put(None)
+        """Ends the invocation, waiting up to `timeout` seconds for outstanding deliveries.
+
+        Returns how many runs are not up to date in MLflow, the invocation's included.
+        """
+        self._events.put(_Closed())
         self._closing.set()
         if self._thread is not None:
             self._thread.join(timeout)
@@ -882,17 +860,18 @@ class Writer:
         closed = False
         while not closed:
             for event in self._waiting():
-                if event:
+                if isinstance(event, _Closed):
+                    closed = True
+                else:
                     self._courier.take(event)
-                closed = closed or event is None
             error = self._courier.deliver(last=closed)
             if error is not None:
                 self.failures += 1
                 self.last_error = error
             self._closing.wait(_BREATH)
 
-    def _waiting(self) -> list[_Event | None]:
-        """All that wait; none where it is time to try again first."""
+    def _waiting(self) -> list[_Event]:
+        """All events that wait, after waiting for the first; empty if a failed delivery is due for a retry."""
         try:
             events = [self._events.get(timeout=self._courier.patience())]
         except queue.Empty:
@@ -908,16 +887,16 @@ class Writer:
 
 
 class _Courier:
-    """The thread's side: what is to be shown, and the attempts to show it. Only its thread calls it."""
+    """The writer's thread: the state to be shown, and the attempts to deliver it. Called only by that thread."""
 
     def __init__(self, tracking_uri: str, clock: Callable[[], float]) -> None:
         self.shown: dict[str, int] = {}
-        """The number of the latest event of each run, and 0 of the closed invocation, that MLflow has."""
+        """The number of the latest event that MLflow has of each run, and 0 for the closed invocation."""
         self._view = View(tracking_uri)
         self._clock = clock
         self._experiment: Experiment | None = None
         self._opened: _Opened | None = None
-        self._owners: dict[str, tuple[Invocation, Member]] = {}
+        self._owners: dict[str, Invocation] = {}
         self._running: dict[str, _Started] = {}
         self._points: dict[str, list[Measurement]] = {}
         self._taken: dict[str, int] = {}
@@ -925,7 +904,7 @@ class _Courier:
         self._again_at = 0.0
 
     def take(self, event: _Event) -> None:
-        """Remembers what is to be shown."""
+        """Adds an event to the state to be shown."""
         match event:
             case _Opened():
                 self._opened = event
@@ -942,19 +921,19 @@ class _Courier:
                 self._taken[event.run_id] = event.number
 
     def patience(self) -> float | None:
-        """Seconds until the next attempt; None where nothing waits for one."""
+        """Seconds until the next attempt; None if nothing is to be delivered."""
         behind = self._experiment is None or self._points or self._behind()
         return max(0.0, self._again_at - self._clock()) if behind and self._opened is not None else None
 
     def deliver(self, *, last: bool) -> str | None:
-        """Brings MLflow level as far as it lets us; why it could not, or None. `last` ends the invocation."""
+        """Delivers the state to MLflow; `last` also ends the invocation. Returns why that failed, or None."""
         if self._opened is None or (self._clock() < self._again_at and not last):
             return None
         try:
             with tracked(self._view.tracking_uri):
                 self._deliver(self._opened, last=last)
         except TrackingError as error:
-            self._experiment = None  # what arrived is unknown: look again
+            self._experiment = None  # which values arrived is unknown: fetch them again
             self._failures_in_a_row += 1
             self._again_at = self._clock() + min(2.0**self._failures_in_a_row, _LONGEST_PAUSE)
             return str(error)
@@ -974,9 +953,9 @@ class _Courier:
             del self._points[run_id]
 
     def _open_or_close(self, opened: _Opened, *, last: bool) -> None:
-        """Levels the whole study, as `View.level` would; on closing, what still runs counts as interrupted."""
+        """Synchronises the whole study, as `View.sync`. If `last`, runs still in training are marked as interrupted."""
         experiment = self._experiment or self._view.experiment(opened.current.study, opened.current.question)
-        experiment.level(
+        experiment.sync(
             opened.invocations,
             opened.results,
             current=None if last else opened.current.id,
@@ -987,18 +966,18 @@ class _Courier:
             self.shown |= self._taken | {opened.current.id: 0}
 
     def _show(self, opened: _Opened, run_id: str) -> None:
+        """Shows the present state of one run, below the invocation that needed it first."""
         if self._experiment is None:
             return
-        owner = self._owners.get(run_id)
+        invocation = self._owners.get(run_id)
         started = self._running.get(run_id)
-        if owner is not None:
-            invocation, member = owner
+        if invocation is not None:
             if started is not None:
                 description = describe_running(
-                    started.config, started.environment, member, invocation, started=started.instant
+                    started.config, started.environment, run_id, invocation, started=started.instant
                 )
             else:
-                description = describe(opened.results[run_id], member, invocation)
+                description = describe(opened.results[run_id], run_id, invocation)
             self._experiment.show(description, parent=invocation.id)
         self.shown[run_id] = self._taken[run_id]
 
@@ -1012,34 +991,30 @@ def _now() -> int:
 
 
 REPORT_FOLDER = "report"
-"""Of the artifact, which keeps the page's file name: `report/index.html`."""
+"""Artifact folder of the page, which keeps its file name: `report/index.html`."""
 
 REPORT_TAG = "report.sha256"
-"""Of the parent run; without our prefix, as levelling removes what it does not know under that."""
+"""Tag of the parent run with the page's digest. Without PREFIX, as `sync` deletes unknown tags with that prefix."""
 
 
 def attach(invocations: Sequence[Invocation], root: Path, tracking_uri: str, page: Path) -> bool:
-    """Attaches `page` to the run of the last of `invocations`, if it has one; whether it had to be sent.
+    """Attaches `page` to the run of the last of `invocations`, which are ordered oldest first.
 
-    Raises TrackingError where MLflow fails.
+    Returns whether the page had to be sent; it is not if there is no such run, or if it has this very page already.
+    Raises TrackingError if MLflow fails.
     """
-    database = sqlite_path(tracking_uri)
-    if not invocations or (database is not None and not database.exists()):
+    if is_attached(invocations, root, tracking_uri, page):
         return False
-    last = invocations[-1]
-    digest = hashlib.sha256(page.read_bytes()).hexdigest()
-    note = f"{digest} {last.id}"
-    if is_level(root, tracking_uri, note_name(last.study), note):
-        return False
+    last, digest = invocations[-1], page_digest(page)
     with tracked(tracking_uri):
         sent = _send(last, tracking_uri, page, digest)
     if sent is not None:
-        mark_level(root, tracking_uri, note_name(last.study), note)
+        mark_level(root, tracking_uri, note_name(last.study), attachment(last, digest))
     return bool(sent)
 
 
 def _send(invocation: Invocation, tracking_uri: str, page: Path, digest: str) -> bool | None:
-    """As `attach`; None where there is no such run."""
+    """Attaches `page` to the invocation's run. Returns whether it had to be sent; None if there is no such run."""
     client = connect(tracking_uri)
     experiment = client.get_experiment_by_name(invocation.study)
     if experiment is None:
@@ -1051,8 +1026,8 @@ def _send(invocation: Invocation, tracking_uri: str, page: Path, digest: str) ->
             f"MLflow at {safe_text(tracking_uri)} keeps files in {experiment.artifact_location!r}, as the results lay "
             "elsewhere when it was made: remove this mlflow.db and `crossarch sync` makes it anew."
         )
-    found = client.search_runs([experiment.experiment_id], f"tags.`{INVOCATION}` = '{invocation.id}'")
-    parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    matches = client.search_runs([experiment.experiment_id], f"tags.`{INVOCATION}` = '{invocation.id}'")
+    parents = [run for run in matches if "mlflow.parentRunId" not in run.data.tags]
     if not parents:
         return None
     run = parents[0]

@@ -1,4 +1,4 @@
-"""The paper's figures as studies: limited real data (3, 7), hyperparameters (4), flatness of the minima (8)."""
+"""Studies of the paper's figures: limited real data (3, 7), hyperparameters (4), flatness of minima (8)."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,8 @@ from crossarch.search_spaces.study import Axis, Chart, Study
 from crossarch.trainables.config.datasets import DATASETS
 
 FRACTIONS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.05)
-"""Of CIFAR-10's 50,000 training images. The text names 0.002, 0.02, 0.04 and 0.05; the others are ours."""
+"""Fractions of CIFAR-10's 50,000 training images. The paper's text gives 0.002, 0.02, 0.04 and 0.05; 0.005 and 0.01 are
+ours."""
 
 BATCH_SIZE = 128
 
@@ -16,9 +17,9 @@ ARMS = (BASELINE, WITHOUT_DP_KD, FULL)
 
 
 def images_per_class(fraction: float) -> int:
-    """How many images of each class are that fraction of CIFAR-10's training set: 10 for 0.002.
+    """Images per class in `fraction` of CIFAR-10's training set: 10 for 0.002.
 
-    Raises ValueError where that is no whole number, or none.
+    Raises ValueError if the number is not an integer of at least 1.
     """
     facts = DATASETS["cifar10"]
     exact = fraction * facts.train / facts.classes
@@ -28,10 +29,10 @@ def images_per_class(fraction: float) -> int:
 
 
 def fraction_changes(fraction: float) -> Changes:
-    """The real images of that fraction, drawn by the run's seed, and the batch that goes with them."""
+    """Changes for `fraction` of the real images: data, batch size and augmentation folds."""
     images = images_per_class(fraction)
     return {
-        "data": {"dataset": "cifar10", "images_per_class": images},
+        "data": {"kind": "real", "dataset": "cifar10", "images_per_class": images},
         "batch_size": min(BATCH_SIZE, images * DATASETS["cifar10"].classes),
         "augmentation.folds": 2,
     }
@@ -40,7 +41,14 @@ def fraction_changes(fraction: float) -> Changes:
 def limited_data(
     figure: int, question: str, panels: Mapping[str, tuple[str, ...]], more_arms: tuple[Arm, ...] = ()
 ) -> Study:
-    """The study `figure<figure>` over FRACTIONS; `panels` are the figure's, each with its networks by label."""
+    """Study `figure<figure>` over FRACTIONS.
+
+    Args:
+        figure: Number of the figure in the paper.
+        question: The study's question.
+        panels: Network labels by panel of the figure.
+        more_arms: Arms in addition to ARMS.
+    """
     arms = (*ARMS, *more_arms)
     networks = {"ConvNet", *(network for shown in panels.values() for network in shown)}
     return paper_study(
@@ -76,7 +84,7 @@ FIGURE3 = limited_data(
 
 MINIMA = (0.3, 0.4, 0.6, 0.7, 0.8)
 SAME_LENGTH = (0.6, 0.7, 0.8)
-"""Minima above the default alone: with S at 3000 the keep rate gets no lower than 0.5, whatever the minimum."""
+"""Only minima above the default 0.5: with S = 3000 the keep rate does not fall below 0.5."""
 ALPHAS = (0.1, 0.3, 0.6, 0.7, 0.8, 0.9)
 TEMPERATURES = (1.0, 2.0, 4.0, 7.0, 10.0)
 
@@ -94,7 +102,7 @@ SWEPT = (
     *((FULL.changed({"kd.alpha": a}).named(f"alpha_{a:g}", f"alpha {a:g}"), WEIGHTS, a) for a in ALPHAS),
     *((FULL.changed({"kd.temperature": t}).named(f"tau_{t:g}", f"tau {t:g}"), HEATS, t) for t in TEMPERATURES),
 )
-"""Each arm, its panel and its value."""
+"""(arm, panel, value) triples."""
 
 FIGURE4 = paper_study(
     "Figure 4",

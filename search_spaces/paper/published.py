@@ -1,4 +1,4 @@
-"""The paper's 406 published accuracies (Tables 2 to 8), as data."""
+"""The paper's 406 published accuracies (Tables 2 to 8)."""
 
 import csv
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from pathlib import Path
 from crossarch.search_spaces.study import Published
 
 LABELS = {"convnet": "ConvNet", "resnet18": "ResNet18", "alexnet": "AlexNet", "vgg11": "VGG11", "resnet50": "ResNet50"}
-"""Architectures and their labels, in the order of the paper's columns."""
+"""Labels by architecture, in the order of the paper's columns."""
 
 
 @cache
 def published(table: int) -> tuple[Published, ...]:
-    """The accuracies of one table, in the paper's order; none for a table without any."""
+    """Accuracies of a table, in the paper's order; empty for a table without accuracies."""
     with Path(__file__).with_name("published.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if int(row["table"]) == table]
     return tuple(_cell(row, name) for row in rows for name in LABELS if row[name])
 
 
 def _cell(row: Mapping[str, str], network: str) -> Published:
-    """What a row of the file, laid out as the paper's tables are, says of a network."""
+    """Parses the accuracy of a network from a row of the CSV file, which is laid out like the paper's tables."""
     accuracy, _, std = row[network].partition(" ± ")
     return Published(
         table=int(row["table"]),

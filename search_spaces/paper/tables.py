@@ -1,4 +1,4 @@
-"""The paper's tables as studies, and what they share: distilled sets by name, networks, the published numbers."""
+"""Studies of the paper's tables, and their distilled sets, networks and published accuracies."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,12 +17,11 @@ from crossarch.search_spaces.recipes import (
     WITHOUT_DP_KD,
     Arm,
     Changes,
-    merged,
     released_code,
 )
 from crossarch.search_spaces.study import Axis, Chart, Place, Published, Smoke, Study
 from crossarch.trainables.config.distiller import LABEL_TEMPERATURES
-from crossarch.trainables.config.run import from_dict
+from crossarch.trainables.config.layers import merge_layers
 
 DISTILLERS = {"frepo": "FRePo", "mtt": "MTT"}
 
@@ -31,10 +30,11 @@ BATCH_SIZES = {
     "cifar100": {1: 100, 10: 256, 50: 256},
     "tiny_imagenet": {1: 100, 10: 256},
 }
-"""App. C, Training: by images per class; Tiny-ImageNet's, which the paper does not give, as CIFAR-100's (notes)."""
+"""Batch sizes by data set and images per class (App. C, Training). The paper gives none for Tiny-ImageNet, which uses
+CIFAR-100's (notes)."""
 
 FOLDS = {1: 4, 10: 2, 50: 2}
-"""Sec. 3.3: by images per class."""
+"""Augmentation folds by images per class (Sec. 3.3)."""
 
 CHANNELS = {
     ("cifar10", "mtt"): (128, 128, 128),
@@ -42,92 +42,111 @@ CHANNELS = {
     ("tiny_imagenet", "mtt"): (128, 128, 128, 128),
     ("tiny_imagenet", "frepo"): (128, 256, 512, 1024),
 }
-"""Of the CNN that distils, where not FRePo's 128, 256, 512. Four blocks for 64 x 64 pixels (notes); that FRePo's fourth
-doubles the channels as the others do is our reading."""
+"""Channels of the ConvNet by data set and distiller, if not FRePo's 128, 256, 512. Images of 64 x 64 pixels need four
+blocks (notes); that FRePo's fourth block doubles the channels again is our reading."""
 
-BASE = from_dict(
-    {
-        "data": {"dataset": "cifar10", "images_per_class": 1},
-        "model": {"architecture": "convnet"},
-        "epochs": BASELINE_CHANGES["epochs"],
-        "learning_rate": BASELINE_CHANGES["learning_rate"],
-        "optimizer": BASELINE_CHANGES["optimizer"],
-        "augmentation": {"folds": BASELINE_CHANGES["augmentation.folds"]},
-        "batch_size": 10,
-    }
-)
+BASE: Changes = {
+    "epochs": BASELINE_CHANGES["epochs"],
+    "learning_rate": BASELINE_CHANGES["learning_rate"],
+    "optimizer": BASELINE_CHANGES["optimizer"],
+    "augmentation": {"folds": BASELINE_CHANGES["augmentation.folds"]},
+}
+"""The baseline's recipe. The axes set data, batch size and network."""
 
 ALL = tuple(LABELS.values())
-"""The paper's networks, by label."""
+"""Labels of the paper's networks."""
 
 Cells = Mapping[Place, Published]
-"""The paper's numbers by the arm's name and the cell."""
+"""The paper's accuracies by arm name and cell."""
 
 
 def set_name(dataset: str, distiller: str, images_per_class: int) -> str:
-    """The name of a distilled set in the store: `cifar10-frepo-ipc10`."""
+    """Name of a distilled set in the store: `cifar10-frepo-ipc10`."""
     return f"{dataset}-{distiller}-ipc{images_per_class}"
 
 
 def set_label(distiller: str, images_per_class: int) -> str:
-    """The name of a distilled set in a table: `FRePo IPC 10`."""
+    """Label of a distilled set in tables: `FRePo IPC 10`."""
     return f"{DISTILLERS[distiller]} IPC {images_per_class}"
 
 
 def set_changes(dataset: str, distiller: str, images_per_class: int) -> Changes:
-    """What goes with a distilled set: labels, batch, folds, normalisation and the CNN's channels.
+    """Changes for a distilled set: data, label temperature, batch size, augmentation folds and normalisation.
 
-    Raises KeyError where the paper has no such set.
+    Raises KeyError if the paper has no such set.
     """
     soft = {"label_temperature": LABEL_TEMPERATURES[dataset]} if distiller == "frepo" else {}
     name = set_name(dataset, distiller, images_per_class)
-    channels = CHANNELS.get((dataset, distiller))
     return {
-        "data": {"dataset": dataset, "images_per_class": images_per_class, "distilled": name} | soft,
+        "data": {
+            "kind": "distilled",
+            "dataset": dataset,
+            "images_per_class": images_per_class,
+            "distilled_set": name,
+            **soft,
+        },
         "batch_size": BATCH_SIZES[dataset][images_per_class],
         "augmentation.folds": FOLDS[images_per_class],
         "model.norm": {"frepo": "batch", "mtt": "instance"}[distiller],
-        **({"model.channels": channels} if channels else {}),
     }
 
 
+def convnet_changes(dataset: str, distiller: str) -> Mapping[str, Changes]:
+    """Changes by architecture on a distiller's sets: the ConvNet's channels, if they are not FRePo's."""
+    channels = CHANNELS.get((dataset, distiller))
+    return {"convnet": {"model.channels": channels}} if channels else {}
+
+
 def sets_axis(dataset: str, distillers: Iterable[str], sizes: Iterable[int]) -> Axis:
-    """The axis `data`: each distiller's sets of those images per class."""
+    """Axis `data`: the sets of each distiller with `sizes` images per class."""
     pairs = [(distiller, size) for distiller in distillers for size in sizes]
-    choices = {set_label(*pair): set_changes(dataset, *pair) for pair in pairs}
-    return Axis(name="data", choices=choices, beneath_arms=True)
+    return Axis(
+        name="data",
+        choices={set_name(dataset, *pair): set_changes(dataset, *pair) for pair in pairs},
+        labels={set_name(dataset, *pair): set_label(*pair) for pair in pairs},
+        by_architecture={set_name(dataset, *pair): convnet_changes(dataset, pair[0]) for pair in pairs},
+        beneath_arms=True,
+    )
 
 
 def networks_axis(labels: Iterable[str] = ALL) -> Axis:
-    """The axis `architecture` over the paper's networks of those labels, in the paper's order."""
+    """Axis `architecture`: the paper's networks with the given labels, in the paper's order."""
     chosen = set(labels)
     names = {label: {"model.architecture": name} for name, label in LABELS.items() if label in chosen}
     return Axis(name="architecture", choices=names)
 
 
 def published_cells(table: int, arms: Iterable[Arm]) -> Cells:
-    """The accuracies of a table by arm and cell of a study over `sets_axis` and `networks_axis`.
+    """Published accuracies of a table by arm name and cell (distilled set, network).
 
-    Raises KeyError for a row whose method is no arm's label.
+    Raises KeyError if a row's method is not the label of an arm.
     """
     names = {arm.label: arm.name for arm in arms}
     return {
-        (names[row.method], (set_label(row.distiller, row.images_per_class), row.network)): row
+        (names[row.method], (set_name(row.dataset, row.distiller, row.images_per_class), row.network)): row
         for row in published(table)
     }
 
 
 def paper_study(reference: str, question: str, axes: tuple[Axis, ...], arms: tuple[Arm, ...], **parts: Any) -> Study:
-    """The study `table5` of the paper's `Table 5`; the first of its axes is the data. `parts` are fields of `Study`."""
+    """Study of a table or figure of the paper: `table5` for `Table 5`.
+
+    Args:
+        reference: The table or figure, from which the name is derived.
+        question: The study's question.
+        axes: The axes, the first one for the data.
+        arms: The arms.
+        **parts: Other fields of `Study`, which replace the common ones.
+    """
     first = axes[0]
     common: dict[str, Any] = {
         "columns": "architecture",
         "teacher": LABELS["convnet"],
         "seeds": (0, 1, 2),
-        # Digits, which are on every machine, stand in for the data.
+        # Digits replace the data, as they are available on every machine.
         "smoke_form": Smoke(
             budget=0.004,
-            changes={"data": {"dataset": "digits", "images_per_class": 1}, "model.width": 1 / 32},
+            changes={"data": {"kind": "real", "dataset": "digits", "images_per_class": 1}, "model.width": 1 / 32},
             only={first.name: (next(iter(first.choices)),)},
             sparing={"ResNet50": ("baseline", "full", "full_resnet18")},
             note="its data replaced by digits",
@@ -145,7 +164,10 @@ def paper_table(
     arms: tuple[Arm, ...] = PAPER.arms,
     **parts: Any,
 ) -> Study:
-    """The study `table<table>` with its published numbers: `arms` on the sets of `data` and on `networks`, by label."""
+    """Study `table<table>` with its published accuracies: `arms` on the sets of `data` and on networks, by label.
+
+    `parts` are other fields of `Study`.
+    """
     axes = (data, networks_axis(networks))
     known = published_cells(table, arms)
     return paper_study(f"Table {table}", question, axes, arms, published=known, **parts)
@@ -159,7 +181,7 @@ TABLE2 = paper_table(
         reference="Figure 1",
         quantity="Images per class",
         axis="data",
-        points={set_label(name, ipc): ((label, ipc),) for name, label in DISTILLERS.items() for ipc in FOLDS},
+        points={set_name("cifar10", name, ipc): ((label, ipc),) for name, label in DISTILLERS.items() for ipc in FOLDS},
         arms=("baseline", "full"),
         log=True,
     ),
@@ -167,7 +189,7 @@ TABLE2 = paper_table(
 
 
 TABLE3_ARMS = (
-    FULL.changed(merged(NO_FINAL_HIGH_KEEP_RATE, ORIGINAL_SHORTCUT)).named(
+    FULL.changed(merge_layers(NO_FINAL_HIGH_KEEP_RATE, ORIGINAL_SHORTCUT)).named(
         "neither", "no final high keep rate, original shortcut"
     ),
     FULL.changed(ORIGINAL_SHORTCUT).named("high_keep_rate", "final high keep rate, original shortcut"),
@@ -185,10 +207,10 @@ TABLE3 = paper_table(
 
 
 TABLE4_ARMS = (
-    FULL.changed(merged(NO_PERIODICAL_RATE, NO_LION, NO_STRONGER_AUGMENTATION)).named(
+    FULL.changed(merge_layers(NO_PERIODICAL_RATE, NO_LION, NO_STRONGER_AUGMENTATION)).named(
         "none", "cosine LR, AdamW, 1-fold augmentation"
     ),
-    FULL.changed(merged(NO_LION, NO_STRONGER_AUGMENTATION)).named(
+    FULL.changed(merge_layers(NO_LION, NO_STRONGER_AUGMENTATION)).named(
         "periodical_rate", "periodical LR, AdamW, 1-fold augmentation"
     ),
     FULL.changed(NO_STRONGER_AUGMENTATION).named("lion", "periodical LR, Lion, 1-fold augmentation"),
@@ -231,17 +253,18 @@ TABLE8 = paper_table(
     "Is 4-fold augmentation worth its while at one image per class, or is 2-fold as good?",
     Axis(
         name="data",
-        choices={set_label("frepo", 1): {**set_changes("cifar10", "frepo", 1), "augmentation.folds": 2}},
+        choices={set_name("cifar10", "frepo", 1): {**set_changes("cifar10", "frepo", 1), "augmentation.folds": 2}},
+        labels={set_name("cifar10", "frepo", 1): set_label("frepo", 1)},
         beneath_arms=True,
     ),
 )
 
 
-TEACHER_SET, TEACHER_NETWORK = set_label("frepo", 1), TABLE2.teacher
+TEACHER_SET, TEACHER_NETWORK = set_name("cifar10", "frepo", 1), TABLE2.teacher
 RELEASED = released_code("batch")
 
 ONE_COSINE: Changes = {**NO_PERIODICAL_RATE, "phases": None}
-"""Without DropPath the phases have nothing left to govern."""
+"""One cosine and no phases, which nothing uses without DropPath."""
 
 SHORT_COSINE: Changes = {**ONE_COSINE, "epochs": BASELINE.changes["epochs"]}
 

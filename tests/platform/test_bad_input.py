@@ -49,12 +49,12 @@ OF_A_LEDGER = [
 
 
 @pytest.mark.parametrize("arguments", OF_A_LEDGER)
-@pytest.mark.parametrize("version", [0, 99])
-def test_a_ledger_of_another_schema_is_refused(refused, tmp_path, arguments, version):
+@pytest.mark.parametrize(("version", "hint"), [(0, ": `crossarch ledger migrate`"), (99, "")])
+def test_a_ledger_of_another_schema_is_refused(refused, tmp_path, arguments, version, hint):
     runs = tmp_path / "crossarch-results" / "ledger" / "runs"
     runs.mkdir(parents=True)
     write_table(runs / "odd-s0.parquet", pa.table({"run_id": ["odd-s0"]}), version)
-    sentence = rf"odd-s0\.parquet has schema version {version}, but this version of crossarch reads \d+$"
+    sentence = rf"odd-s0\.parquet has schema version {version}, but this version of crossarch reads \d+{hint}$"
     assert re.search(sentence, refused(*arguments))
 
 
@@ -62,10 +62,10 @@ TRAIN = {
     "epoch=3": "epoch is unknown; known here: augmentation, batch_size, ",
     "kd.tau=1.5": "kd.tau is unknown; known here: alpha, teacher, teacher_weights, temperature",
     "kd.teacher.epoch=3": "kd.teacher.epoch is unknown",
-    "optimiser.name=lion": "optimiser.name is unknown: optimiser is not a part of the configuration",
+    "optimiser.name=lion": "optimiser is unknown; known here: augmentation, batch_size, data",
     "model.architecture=vit": "model.architecture = 'vit' is not one of convnet, resnet18",
-    "model.architecture=11": "model.architecture = 11 is not a name",
-    'model.architecture=["vgg11"]': "model.architecture = ('vgg11',) is not a single value",
+    "model.architecture=11": "model.architecture = 11 is not one of convnet, resnet18",
+    'model.architecture=["vgg11"]': "model.architecture = ['vgg11'] is not one of convnet, resnet18",
     "data.dataset=mnist": "data.dataset = 'mnist' is not one of digits",
     "data.images_per_class=90": "data.images_per_class = 90 is more than the 89 that every class of digits has",
     "kd.alpha=1.01": "kd.alpha = 1.01 is outside [0, 1]",
@@ -82,13 +82,13 @@ TRAIN = {
     "augmentation.folds=7": "augmentation.folds = 7 is outside [0, 6]",
     "augmentation.folds=6": "augmentation.folds = 6 is more than the 5 operations of the pool",
     "augmentation.folds=-1": "augmentation.folds = -1 is outside [0, 6]",
-    "augmentation.folds=true": "augmentation.folds = True is not a number in [0, 6]",
+    "augmentation.folds=true": "augmentation.folds = True is not a whole number in [0, 6]",
     "phases.stabilization=10": "phases.stabilization = 10 must come after warmup = 10 (S > W in Alg. 1)",
     "phases.warmup=9000": "phases.stabilization = 60 must come after warmup = 9000 (S > W in Alg. 1)",
     "epochs=121": "epochs = 121 is more than twice phases.stabilization = 60",
     "epochs=0": "epochs = 0 is outside [1, inf)",
     "epochs=-4000": "epochs = -4000 is outside [1, inf)",
-    "epochs=ten": "epochs = 'ten' is not a number in [1, inf)",
+    "epochs=ten": "epochs = 'ten' is not a whole number in [1, inf)",
     "epochs=1.5": "epochs = 1.5 is not a whole number",
     f"epochs=1{'0' * 400}": "epochs = 1000",
     f"epochs=1{'0' * 5000}": "",
@@ -96,7 +96,7 @@ TRAIN = {
     "optimizer.weight_decay=-1": "optimizer.weight_decay = -1 is outside [0, 10]",
     "batch_size=0": "batch_size = 0 is outside [1, inf)",
     "seed=-1": "seed = -1 is outside [0, 2147483647]",
-    "seed=first": "seed = 'first' is not a number in [0, 2147483647]",
+    "seed=first": "seed = 'first' is not a whole number in [0, 2147483647]",
     "kd.teacher.epochs=0": "kd.teacher.epochs = 0 is outside [1, inf)",
     'model={"width":1}': "model = {'width': 1} is a whole part: change its settings, model.KEY, one by one",
     "kd=null": "kd = None is a whole part: change its settings, kd.KEY, one by one",

@@ -25,7 +25,7 @@ def test_smoke_shows_every_loop_and_writes_what_it_measured(crossarch, tmp_path)
 def test_a_loss_that_is_not_finite_is_no_bad_input(crossarch, monkeypatch):
     measured = {"network": "ConvNet", "loop": "fast", "loss_is_finite": False}
     monkeypatch.setattr(bench, "measure", lambda *given, **options: {"runs": [measured]})
-    monkeypatch.setattr("crossarch.platform.report.overhead.render_bench", lambda document: "")
+    monkeypatch.setattr("crossarch.platform.commands.bench.render_bench", lambda document: "")
     answer = crossarch("bench", "--smoke")
 
     assert answer.status == 1

@@ -8,9 +8,10 @@ import time
 
 import pytest
 from digits_sets import as_distilled, digits_set, stored
+from plans import needed_by
 
+from crossarch.platform.commands import train
 from crossarch.platform.scheduling.data import contents
-from crossarch.platform.scheduling.plan import list_members
 from crossarch.platform.scheduling.site import Site
 from crossarch.platform.store.ledger import Ledger
 from crossarch.search_spaces.catalog import STUDIES
@@ -19,7 +20,7 @@ from crossarch.search_spaces.quickstart import DISTILS, QUICKSTART, SET
 from crossarch.trainables.config.result import RunResult
 from crossarch.trainables.config.run import from_dict
 
-SLOW = ("torch", "ray", "mlflow", "pyarrow", "pandas", "sklearn", "matplotlib")
+SLOW = ("torch", "ray", "mlflow", "pyarrow", "pandas", "sklearn", "scipy", "matplotlib", "optuna")
 
 QUICK = 1.5
 """Seconds. The target is 0.5; the rest is for a busy machine."""
@@ -35,7 +36,8 @@ finally:
 """
 
 DISTILLED = as_distilled(SET, DISTILS[SET])
-CONFIGS = list_members(dataclasses.replace(QUICKSTART, bindings={SET: contents(DISTILLED[0])}).expand())[1]
+RUNS = needed_by(dataclasses.replace(QUICKSTART, bindings={SET: contents(DISTILLED[0])}).expand())
+CONFIGS = {name: run.config for name, run in RUNS.items()}
 """The runs of quickstart by run id: twelve cells over three seeds, its teachers among them."""
 
 
@@ -182,7 +184,7 @@ def test_the_report_comes_as_markdown_too(crossarch, listing, results):
 
 def test_settings_of_train_reach_the_run(crossarch, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr("crossarch.platform.cli.main._train", lambda *arguments: asked.append(arguments) or 0)
+    monkeypatch.setattr(train, "run_and_report", lambda *arguments: asked.append(arguments) or 0)
     settings = ["kd.alpha=0.25", "epochs=100", "seed=7", "kd.teacher.optimizer.beta1=0.5", "data.images_per_class=1"]
     assert crossarch("train", "--arm=full", *settings, "--storage", tmp_path, "--tracking=x:y").status == 0
     (([(study, seeds)], site),) = asked
@@ -196,7 +198,7 @@ def test_settings_of_train_reach_the_run(crossarch, monkeypatch, tmp_path):
 
 
 def test_the_exit_status_of_a_run_is_the_commands(crossarch, monkeypatch, tmp_path):
-    monkeypatch.setattr("crossarch.platform.cli.main._train", lambda *arguments: 130)
+    monkeypatch.setattr(train, "run_and_report", lambda *arguments: 130)
     assert crossarch("run", "quickstart", "--storage", tmp_path).status == 130
 
 
@@ -204,7 +206,7 @@ def test_ctrl_c_before_anything_runs_is_130(crossarch, monkeypatch, tmp_path):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("crossarch.platform.cli.main._train", interrupted)
+    monkeypatch.setattr(train, "run_and_report", interrupted)
     answer = crossarch("run", "quickstart", "--storage", tmp_path)
     assert (answer.status, answer.err) == (130, "")
 
@@ -244,13 +246,13 @@ def test_runs_on_a_set_that_is_not_distilled_are_not_exported(crossarch, monkeyp
     """The sentence ends in the very command that makes the set."""
     answer = crossarch("ledger", "export", "quickstart", tmp_path / "runs.json", "--storage", tmp_path)
     assert (answer.status, answer.out, listing(tmp_path)) == (2, "", {})
-    told = f"crossarch: data.distilled = {SET!r} is not distilled yet: `"
+    told = f"crossarch: data.distilled_set = {SET!r} is not distilled yet: `"
     assert answer.err.startswith(told)
     command = answer.err.removeprefix(told).removesuffix("` first\n").split()
 
     asked = []
     monkeypatch.setattr(
-        "crossarch.platform.scheduling.distil.distil_into_store", lambda *given: asked.append(given) or 0
+        "crossarch.platform.commands.distill.distil_into_store", lambda *given: asked.append(given) or 0
     )
     assert crossarch(*command[1:], "--storage", tmp_path).status == 0
     assert asked[0][:2] == (DISTILS[SET], SET)
@@ -261,7 +263,7 @@ def test_a_set_of_its_name_that_was_made_otherwise_is_refused(crossarch, command
     stored(tmp_path, as_distilled(SET, distillation("frepo", "digits", {"images_per_class": 1, "seed": 7})))
     answer = crossarch(command, "quickstart", "--storage", tmp_path)
     assert (answer.status, answer.out) == (2, "")
-    assert answer.err.startswith(f"crossarch: data.distilled = {SET!r}: the set of that name below ")
+    assert answer.err.startswith(f"crossarch: data.distilled_set = {SET!r}: the set of that name below ")
     assert answer.err.count("\n") == 1
 
 

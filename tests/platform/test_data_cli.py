@@ -8,7 +8,7 @@ import torch
 import typer
 from digits_sets import TEMPERATURE, damage, digits_set, publish, refusal, stored
 
-from crossarch.trainables.analysis import verification
+from crossarch.platform.scheduling import verification
 from crossarch.trainables.analysis.verification import Probe
 from crossarch.trainables.data.distilled_sets import Store
 from crossarch.trainables.data.manifest import SUFFIX
@@ -184,7 +184,7 @@ def test_a_set_is_shown_with_its_pictures(crossarch, storage, tmp_path):
 def test_its_images_are_drawn_with_the_whitening_undone(crossarch, storage, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "crossarch.platform.report.pictures.write_pictures", lambda *arguments: drawn.append(arguments) or []
+        "crossarch.platform.commands.data.write_pictures", lambda *arguments: drawn.append(arguments) or []
     )
     (manifest,) = stored(storage, digits_set(2))
     assert crossarch("data", "show", manifest.name, "--out", tmp_path / "x", "--storage", storage).status == 0

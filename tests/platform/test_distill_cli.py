@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from processes import Command
 
-from crossarch.platform.scheduling.data import store
-from crossarch.platform.store.tracking import connect, default_tracking_uri
+from crossarch.platform.scheduling.prepare import store
+from crossarch.platform.store.level import default_tracking_uri
+from crossarch.platform.store.tracking import connect
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"),
@@ -58,7 +59,7 @@ def test_a_set_is_distilled_stored_shown_and_not_distilled_again(tmp_path):
         (["frepo", "--ipc", 0], "images_per_class = 0 is outside [1, inf)"),
         (["frepo", "--name", "A/B"], "name = 'A/B' is not 1 to 64 of"),
         (["frepo", "seed=3"], "seed = 3: give it as an option"),
-        (["frepo", "pool=3"], "pool is unknown; known to frepo:"),
+        (["frepo", "pool=3"], "pool is unknown; known here: batch_size, dataset, "),
         (["frepo", "--data-root", "nowhere"], "data_root = 'nowhere' is not a folder"),
     ],
 )

@@ -3,18 +3,22 @@
 import contextlib
 import re
 import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from plans import needed_by
 from processes import Command
 from shown import assert_level, runs, steps
 
-from crossarch.platform.scheduling.data import bound, is_made_by, store
-from crossarch.platform.scheduling.plan import list_members
+from crossarch.platform.scheduling.data import bound, is_made_by
+from crossarch.platform.scheduling.prepare import store
 from crossarch.platform.store.ledger import Ledger
-from crossarch.platform.store.tracking import connect, default_tracking_uri
+from crossarch.platform.store.level import default_tracking_uri
+from crossarch.platform.store.tracking import connect
 from crossarch.search_spaces.catalog import find
 from crossarch.search_spaces.quickstart import DISTILS, SMOKE_SET
 from crossarch.trainables.config.identity import run_id
@@ -62,8 +66,8 @@ def storage(first):
 
 @pytest.fixture(scope="module")
 def planned(storage):
-    """Members and configurations, on the set that the command has distilled."""
-    return list_members(bound(find("quickstart").smoke(), storage).expand())
+    """The runs by id, on the set that the command has distilled."""
+    return needed_by(bound(find("quickstart").smoke(), storage).expand())
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +84,15 @@ def shown(storage):
 @pytest.fixture(scope="module")
 def full(planned):
     """ResNet18 in the arm `full`."""
-    (member,) = (member for member in planned[0] if (member.arm, member.cell) == ("full", ("ResNet18",)))
-    return member.run_id
+    (run,) = (run for run in planned.values() if (run.arm, run.cell) == ("full", ("ResNet18",)))
+    return run.run_id
 
 
 @pytest.fixture(scope="module")
 def teacher(planned):
     """The ConvNet without DropPath and distillation, a cell of the table itself."""
-    (member,) = (member for member in planned[0] if (member.arm, member.cell) == ("without_dp_kd", ("ConvNet",)))
-    return member.run_id
+    (run,) = (run for run in planned.values() if (run.arm, run.cell) == ("without_dp_kd", ("ConvNet",)))
+    return run.run_id
 
 
 def test_it_says_what_it_does_and_ends_in_a_table(first):
@@ -119,11 +123,11 @@ def test_the_distillation_is_shown_in_mlflow(first, storage):
 
 
 def test_the_ledger_has_every_run_once(storage, recorded, planned):
-    assert set(recorded) == set(planned[1])
+    assert set(recorded) == set(planned)
     assert len(list((storage / "ledger" / "runs").glob("*.parquet"))) == len(recorded) == RUNS
     for name, result in recorded.items():
         assert result.outcome == "finished"
-        assert result.config == planned[1][name]
+        assert result.config == planned[name].config
         assert 0 <= result.test_accuracy <= 100
         assert [point.epoch for point in result.curve] == list(range(1, result.config.epochs + 1))
         assert result.environment["torch"]
@@ -141,11 +145,12 @@ def test_students_learned_from_the_cell_that_taught_and_was_kept(storage, record
     assert [path.stem for path in (storage / "weights").iterdir()] == [teacher]
 
 
-def test_the_invocation_names_its_members(storage, planned):
+def test_the_invocation_has_its_runs_with_ids_and_labels(storage, planned):
     (invocation,) = Ledger(storage).invocations()
     assert invocation.study == "quickstart-smoke"
-    assert invocation.members == planned[0]
-    assert [member.role for member in planned[0]] == ["cell"] * RUNS
+    assert list(invocation.cells.items()) == [(name, run.coordinates) for name, run in planned.items()]
+    assert (len(invocation.cells), invocation.teachers) == (RUNS, {})
+    assert invocation.labels["arm"]["without_dp_kd"] == "w/o DP & KD"
 
 
 def test_mlflow_has_every_run_once_below_its_invocation(shown, recorded, storage):
@@ -182,6 +187,8 @@ def test_tags_tell_where_a_run_belongs(shown, full):
     children, _ = shown
     tags = children[full].data.tags
     assert tags["crossarch.arm"] == "full"
+    assert children[full].data.params["arm"] == "Full"
+    assert children[full].info.run_name == "Full · ResNet18 · seed 0"
     assert tags["crossarch.architecture"] == "resnet18"
     assert tags["crossarch.dataset"] == "digits"
     assert tags["crossarch.seed"] == "0"
@@ -229,6 +236,21 @@ def test_a_second_run_trains_nothing_and_answers_at_once(first, storage, listing
     assert again.err == ""
     assert again.out.strip() == table(first)
     assert listing(storage) == before
+
+
+def test_a_second_run_imports_nothing_that_trains(first):
+    """Which takes seconds."""
+    slow = ("torch", "ray", "mlflow", "matplotlib")
+    code = (
+        "import sys\nfrom crossarch.platform.cli.main import main\n"
+        f"sys.argv = ['crossarch', *{SMOKE!r}]\n"
+        f"try:\n    main()\nfinally:\n    sys.stderr.write(' '.join(name for name in {slow!r} if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=first.folder, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr == ""
+    assert "12 planned: 12 finished" in done.stdout
 
 
 def test_a_run_rebuilds_mlflow_where_it_was_deleted(first, storage):

@@ -197,7 +197,7 @@ def test_truncated_weights_are_refused(returned, refused):
 def test_weights_of_another_training_are_refused(returned, refused):
     path = the_teacher(returned[0])
     spoil(returned[0] / "results" / f"{path.stem}.json", weights_sha256="0" * 64)
-    assert refused() == f"{path.name} does not hold the weights that results/{path.stem}.json tells of"
+    assert refused() == f"{path.name} does not hold the weights that results/{path.stem}.json names"
 
 
 def test_weights_of_no_result_stay_where_they_are(returned):

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from plans import needed_by
 from processes import Command, alive, commands, in_training, wait_for
 from shown import assert_level
 from small import MAIN, SMALL
 
-from crossarch.platform.scheduling.plan import list_members, plan_study
+from crossarch.platform.scheduling.plan import plan_study
 from crossarch.platform.store.ledger import Ledger
 from crossarch.search_spaces.single import single_run
 from crossarch.trainables.config.identity import run_id
@@ -40,9 +41,9 @@ def results(storage):
 
 FREQUENT = """
 import functools
-from crossarch.platform.run import site
 from crossarch.platform.cli.main import main
-site.Site = functools.partial(site.Site, checkpoint_seconds=0.2)
+from crossarch.platform.commands import sites
+sites.Site = functools.partial(sites.Site, checkpoint_seconds=0.2)
 main()
 """
 
@@ -91,7 +92,7 @@ def test_a_killed_worker_costs_its_cohort_no_finished_run(start, tmp_path):
         os.kill(victim.pid, signal.SIGKILL)
 
     assert command.wait(PATIENCE) == 0, command.out + command.err
-    planned, after = list_members(SMALL.smoke().expand(range(seeds)))[1], results(storage)
+    planned, after = needed_by(SMALL.smoke().expand(range(seeds))), results(storage)
     assert before.items() <= after.items(), "what was finished was trained again"
     assert set(after) == set(planned)
     assert {result.outcome for result in after.values()} == {"finished"}
@@ -175,5 +176,5 @@ def test_a_teacher_that_diverges_blocks_its_student_and_is_not_tried_again(start
     assert not list((storage / "weights").glob("*"))
     assert_level(storage, "train")
 
-    (task,) = plan_study(single_run("full", LONG | WILD), (0,), storage).tasks
-    assert task.run_id == outcomes["blocked"], "the next run tries the student again, and the teacher not"
+    (run,) = plan_study(single_run("full", LONG | WILD), (0,), storage).todo
+    assert run.run_id == outcomes["blocked"], "the next run tries the student again, and the teacher not"

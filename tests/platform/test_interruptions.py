@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from plans import needed_by
 from processes import Command, wait_for
 from shown import assert_level
 from small import MAIN, SMALL
 
-from crossarch.platform.scheduling.plan import list_members
 from crossarch.platform.store.ledger import Ledger
 from crossarch.trainables.config.identity import run_id
 
@@ -30,7 +30,7 @@ TIDY = 15
 
 STUDY = ("run", "small", "--budget=0.3")
 NAME = "small-budget-0.3"
-CONFIGS = list_members(SMALL.scaled(0.3).expand())[1]
+CONFIGS = {name: run.config for name, run in needed_by(SMALL.scaled(0.3).expand()).items()}
 """Twelve runs of a second or two each."""
 
 

@@ -4,10 +4,10 @@ import urllib.request
 
 import pytest
 from clusters import PATIENCE, RayCluster
+from plans import needed_by
 from processes import Command, descendants, in_training, wait_for
 from small import MAIN, SMALL
 
-from crossarch.platform.scheduling.plan import list_members
 from crossarch.platform.store.ledger import Ledger
 
 pytestmark = [
@@ -76,7 +76,7 @@ def scrape(cluster):
 def test_a_node_is_killed_and_every_run_is_there_once(run, cluster):
     storage = cluster.folder / "storage"
     command = run("--seeds", SEEDS, "--labels", "zone=in(a,b)")
-    planned = list_members(SMALL.smoke().expand(range(SEEDS)))[1]
+    planned = needed_by(SMALL.smoke().expand(range(SEEDS)))
 
     lost = cluster.nodes[2]
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from digits_sets import as_distilled, stored
 
-from crossarch.platform.report.reproduce import without_places
 from crossarch.platform.scheduling.plan import make_plan
 from crossarch.platform.scheduling.queue import ReadyQueue
 from crossarch.platform.store.ledger import Ledger
-from crossarch.search_spaces.catalog import find
+from crossarch.search_spaces.catalog import find, without_places
 from crossarch.search_spaces.quickstart import DISTILS, SMOKE_SET
 from crossarch.trainables.config.result import RunResult
 from crossarch.trainables.config.run import from_dict
@@ -62,9 +61,9 @@ def test_what_workers_get_needs_no_file(folder):
 
     plan = make_plan(find("./taus.py").smoke().expand(), {}, folder / "weights")
     site = Site(root=Path("elsewhere"), tracking="", address=None, data_root=None)
-    cohorts = Cohorts(ReadyQueue(plan.tasks), [], Packing(site.demand), most=3)
+    cohorts = Cohorts(ReadyQueue([plan]), [], Packing(site.demand), most=3)
     spec = QueueSearcher(cohorts, site, Interrupt()).suggest("1")
-    assert len({run["run_id"] for run in spec["runs"]} & set(plan.configs)) == 3
+    assert len({run["run_id"] for run in spec["runs"]} & set(plan.runs)) == 3
     assert b"taus" not in pickle.dumps(spec)
     assert b"crossarch." not in pickle.dumps(spec), "an object of ours, not plain values"
 
@@ -112,7 +111,7 @@ def test_a_field_that_is_not_allowed_is_named(crossarch, tmp_path, monkeypatch, 
             "study = 'taus' has no results in 'crossarch-results', and quickstart-frepo-ipc1 is not distilled",
         ),
         (("report", "./none.py"), "study = './none.py' cannot be read: No such file or directory"),
-        (("run", "taus.py", "--design", "lhs"), "design = 'lhs' is for the study robustness alone, not for taus.py"),
+        (("sweep", "taus.py", "--arm", "fuller"), "arm = 'fuller' of taus is not one of "),
         (("compare", "taus.py", "taus.py"), "study = 'taus.py' has no results in 'crossarch-results': "),
         (("compare", "taus.py", "table99"), "study = 'table99' is unknown; known: "),
         (

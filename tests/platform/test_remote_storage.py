@@ -77,7 +77,7 @@ def test_a_study_on_s3_is_killed_and_done_once(s3, on, tmp_path, ray_folder, cro
     assert not [process for process in first.leftovers() if s3.secret in process.name], "a process' arguments"
     told = on("two", *command)
     assert told.wait(PATIENCE) == 2, told.err
-    assert re.fullmatch(r"crossarch: study = 'quickstart-smoke' is being trained by process \d+ on .*\n", told.err)
+    assert re.fullmatch(r"crossarch: \d+ of these runs are already training in process \d+ on .*\n", told.err)
     assert len(rows(s3)) < RUNS
     first.kill()
     for worker in filter(alive, halted):

@@ -28,13 +28,14 @@ import dataclasses
 from crossarch import Axis
 from crossarch.search_spaces.quickstart import BASE, QUICKSTART
 from crossarch.search_spaces.robustness import robustness
+from crossarch.trainables.config.layers import merge_layers
 
 NETWORKS = QUICKSTART.axes[0].choices
 SWEEP = robustness("slices", vary=["alpha"])
 STUDY = dataclasses.replace(
     SWEEP,
     name="poor",
-    base=BASE.replace({"model.width": 1 / 32, "data.images_per_class": 4}),
+    base=merge_layers(BASE, {"model.width": 1 / 32, "data.images_per_class": 4}),
     budget=0.02,
     seeds=(0,),
     distils={},
@@ -115,7 +116,7 @@ def test_baselines_default_and_teacher_are_finished(recorded, study):
 
 
 def test_the_command_counts_it_and_gives_it_no_accuracy(first, study, recorded):
-    assert re.search(r"/9  stopped   alpha=1 · VGG11 · seed 0  .* after epoch 30 of 80: ", first.out)
+    assert re.search(r"/9  stopped   α = 1 · VGG11 · seed 0  .* after epoch 30 of 80: ", first.out)
     assert re.search(r"9 planned: \d finished, \d stopped", first.out)
     (row,) = (row for row in build_table(study, study.seeds, recorded).rows if row.arm == "α = 1")
     assert [(cell.accuracy, cell.counts["stopped"]) for cell in row.cells if cell] == [(None, 1)]

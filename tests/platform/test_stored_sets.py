@@ -12,6 +12,12 @@ from processes import Command
 from crossarch.platform.store.ledger import Ledger
 
 
+def on_set(name, **changes):
+    """The arguments by which one run is trained on a stored set of digits, with further settings of its data."""
+    settings = {"kind": "distilled", "dataset": "digits", "images_per_class": 1, "distilled_set": name} | changes
+    return ("train", *(f"data.{setting}={value}" for setting, value in settings.items()))
+
+
 @pytest.fixture
 def storage(tmp_path):
     return tmp_path / "storage"
@@ -23,8 +29,8 @@ def refused(crossarch, listing, tmp_path):
 
 
 def test_train_on_a_set_that_is_not_there_is_refused(refused, storage):
-    found = refused("train", "data.distilled=absent", "--storage", storage)
-    assert found.startswith("data.distilled = absent: not in the store below ")
+    found = refused(*on_set("absent"), "--storage", storage)
+    assert found.startswith("data.distilled_set = absent: not in the store below ")
     assert "`crossarch data add PATH --name absent`" in found
 
 
@@ -32,26 +38,23 @@ def test_train_on_a_damaged_set_says_that_it_is_damaged(refused, storage):
     (there,) = stored(storage, digits_set())
     (file,) = (storage / "data" / "distilled").glob(f"{there.name}*")
     file.write_bytes(file.read_bytes()[:20])
-    found = refused("train", f"data.distilled={there.name}", "--storage", storage)
-    assert found.startswith(f"data.distilled = {there.name}: ")
+    found = refused(*on_set(there.name), "--storage", storage)
+    assert found.startswith(f"data.distilled_set = {there.name}: ")
     assert "not in the store" not in found
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ((), "data.images_per_class = 10, but the distilled set digits-hard has 1"),
-        (("data.images_per_class=1", "data.dataset=cifar10"), "data.dataset = 'cifar10', but the distilled set"),
-        (("data.images_per_class=1", "data.label_temperature=1"), "data.label_temperature = 1, but the labels of"),
-        (
-            ("data.images_per_class=1", "data.selection=kmeans"),
-            ".*selection = 'kmeans' is for real images",
-        ),
+        ({"images_per_class": 10}, "data.images_per_class = 10, but the distilled set digits-hard has 1"),
+        ({"dataset": "cifar10"}, "data.dataset = 'cifar10', but the distilled set"),
+        ({"label_temperature": 1}, "data.label_temperature = 1.0, but the labels of"),
+        ({"selection": "kmeans"}, "data.selection is unknown here, but not where data.kind is real"),
     ],
 )
 def test_train_on_a_set_that_is_another_is_refused(refused, storage, changes, sentence):
     stored(storage, digits_set())
-    assert re.match(sentence, refused("train", "data.distilled=digits-hard", *changes, "--storage", storage))
+    assert re.match(sentence, refused(*on_set("digits-hard", **changes), "--storage", storage))
 
 
 @pytest.mark.parametrize("arguments", [("run", "table2"), ("train",)], ids=" ".join)
@@ -63,7 +66,7 @@ def test_a_data_root_that_is_no_folder_is_refused(refused, storage, arguments):
 @pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=" ".join)
 def test_table2_without_sets_names_those_it_needs(refused, storage, options):
     found = refused("run", "table2", *options, "--storage", storage)
-    assert found.startswith("data.distilled = cifar10-frepo-ipc1")
+    assert found.startswith("data.distilled_set = cifar10-frepo-ipc1")
     assert "cifar10-mtt-ipc50" in found
     assert "crossarch data add" in found
 
@@ -124,8 +127,8 @@ def test_a_run_on_a_stored_set_is_trained_and_recorded(tmp_path):
     """The one test here that starts Ray."""
     storage = tmp_path / "study" / "crossarch-results"
     (manifest,) = stored(storage, digits_set(form="centred"))
-    settings = (f"data.distilled={manifest.name}", "data.dataset=digits", "data.images_per_class=1", "epochs=100")
-    command = Command("train", *settings, "model.width=0.0625", "--storage", storage, folder=tmp_path / "study")
+    settings = ("epochs=100", "model.width=0.0625", "--storage", storage)
+    command = Command(*on_set(manifest.name), *settings, folder=tmp_path / "study")
     try:
         assert command.wait(300) == 0, command.err
     finally:
@@ -135,5 +138,5 @@ def test_a_run_on_a_stored_set_is_trained_and_recorded(tmp_path):
     assert (result.outcome, result.steps) == ("finished", result.config.epochs)
     assert result.config.model.width == 0.0625
     data = result.config.data
-    assert (data.distilled, data.sha256) == (manifest.name, manifest.sha256)
+    assert (data.distilled_set, data.sha256) == (manifest.name, manifest.sha256)
     assert (data.whitening, data.label_temperature) == ("channel", TEMPERATURE)

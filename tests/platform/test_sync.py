@@ -3,12 +3,13 @@ import subprocess
 import sys
 
 import pytest
+from plans import needed_by
 from small import SMALL
 
-from crossarch.platform.scheduling.plan import list_members
 from crossarch.platform.store.invocations import begin
 from crossarch.platform.store.ledger import Ledger
-from crossarch.platform.store.tracking import TrackingError, connect, default_tracking_uri, sync_study
+from crossarch.platform.store.level import default_tracking_uri
+from crossarch.platform.store.tracking import TrackingError, connect, sync_study
 from crossarch.trainables.config.result import Point, RunResult
 
 # MLflow 3.17 with SQLAlchemy 2.1
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:s
 
 DEAD = "http://127.0.0.1:9"
 
-MEMBERS, CONFIGS = list_members(SMALL.expand((0,)))
+CONFIGS = {name: run.config for name, run in needed_by(SMALL.expand((0,))).items()}
 """Three cells and a teacher."""
 
 
@@ -30,7 +31,7 @@ def root(tmp_path_factory):
     """A storage with all but the last run, and MLflow level with it. Its tests go on from each other's states."""
     folder = tmp_path_factory.mktemp("sync")
     ledger = Ledger(folder)
-    ledger.write_invocation(begin(study="small", command="crossarch run small", members=MEMBERS))
+    ledger.write_invocation(begin(SMALL, SMALL.expand((0,)), "crossarch run small"))
     for config in list(CONFIGS.values())[:-1]:
         ledger.write(finished(config))
     assert level(folder) == 1 + 3

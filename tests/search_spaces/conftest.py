@@ -7,6 +7,7 @@ import pytest
 from crossarch.search_spaces.quickstart import QUICKSTART
 from crossarch.search_spaces.recipes import TABLE_1
 from crossarch.search_spaces.study import Axis
+from crossarch.trainables.config.layers import merge_layers
 
 NETWORKS = {
     "ConvNet": "convnet",
@@ -22,9 +23,8 @@ def table():
     """Arms over the paper's five networks at full width and length, with that norm; more axes come before."""
 
     def make(arms=TABLE_1, norm="batch", axes=(), **changes):
-        base = QUICKSTART.base.replace(
-            {"model.width": 1.0, "model.norm": norm, "model.groups": 4 if norm == "group" else None}
-        )
+        own = {"kind": "group", "groups": 4} if norm == "group" else {"kind": norm}
+        base = merge_layers(QUICKSTART.base, {"model.width": 1.0, "model.norm": own})
         networks = Axis(
             name="architecture",
             choices={label: {"model.architecture": name} for label, name in NETWORKS.items()},

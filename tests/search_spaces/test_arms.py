@@ -15,6 +15,7 @@ from crossarch.search_spaces.recipes import (
     ORIGINAL_SHORTCUT,
     TABLE_1,
 )
+from crossarch.trainables.config.layers import merge_layers
 from crossarch.trainables.config.run import flatten
 from crossarch.trainables.methods.schedules import learning_rate
 
@@ -58,7 +59,8 @@ def test_each_arm_has_just_the_methods_of_table_1(runs):
         assert config.augmentation.folds == (4 if misc else 1)
         assert config.epochs == (4000 if misc else 1000)
         residual = network.startswith("ResNet")
-        assert config.model.shortcut == (("improved" if drop_path else "original") if residual else None)
+        shortcut = dict(flatten(config)).get("model.shortcut")
+        assert shortcut == (("improved" if drop_path else "original") if residual else None)
 
 
 def test_methods_have_the_papers_constants(runs):
@@ -105,7 +107,7 @@ def test_the_teacher_is_the_cnn_of_without_dp_kd_on_the_same_data_and_seed(runs)
             {
                 "learning_rate.schedule": "cosine",
                 "learning_rate.decay": None,
-                "learning_rate.warmup": None,
+                "learning_rate.warmup": 0,
                 "learning_rate.cosine_period": None,
             },
         ),
@@ -167,6 +169,7 @@ def test_all_of_table_4_taken_away_leaves_the_baselines_optimization(table):
 
 
 def test_a_change_reaches_what_an_arm_changes_for_some_networks():
-    assert FULL.network_changes["resnet18"] == {"model.shortcut": "improved"}
-    assert FULL.changed(ORIGINAL_SHORTCUT).network_changes["resnet50"] == {"model.shortcut": "original"}
+    assert merge_layers(FULL.by_architecture["resnet18"]) == {"model": {"shortcut": "improved"}}
+    changed = FULL.changed(ORIGINAL_SHORTCUT)
+    assert merge_layers(changed.by_architecture["resnet50"]) == {"model": {"shortcut": "original"}}
     assert FULL.changed({"epochs": 8}).teacher is FULL.teacher

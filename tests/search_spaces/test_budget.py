@@ -5,6 +5,8 @@ import pytest
 from crossarch.search_spaces.quickstart import BASE, QUICKSTART
 from crossarch.search_spaces.recipes import BASELINE, FULL, NO_PERIODICAL_RATE, TABLE_1, released_code
 from crossarch.search_spaces.study import scale_epochs
+from crossarch.trainables.config.layers import merge_layers
+from crossarch.trainables.config.run import from_dict
 from crossarch.trainables.methods.schedules import keep_rate, learning_rate
 
 BUDGETS = [
@@ -33,7 +35,8 @@ BUDGETS += [step / 97 for step in range(1, 98, 6)]
 def paper(arm):
     """ResNet18 in an arm at the paper's epochs, without its teacher."""
     own = {name: value for name, value in arm.changes.items() if not name.startswith("kd")}
-    return BASE.replace({"model.architecture": "resnet18", "model.shortcut": "improved"} | own)
+    network = {"model.architecture": "resnet18", "model.shortcut": "improved"}
+    return from_dict(merge_layers(network, BASE, own))
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

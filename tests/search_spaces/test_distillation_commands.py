@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from crossarch.platform.cli.options import parse_changes
+from crossarch.platform.commands.settings import parse_changes
 from crossarch.search_spaces.distillations import command, distillation
 from crossarch.search_spaces.quickstart import DISTILS
 

@@ -9,8 +9,8 @@ PLANNED = list(FIGURE8.expand((0,)))
 
 def test_resnet18_is_trained_twice_on_one_set():
     assert [(plan.arm, plan.cell) for plan in PLANNED] == [
-        ("lion", ("FRePo IPC 10", "ResNet18")),
-        ("adamw", ("FRePo IPC 10", "ResNet18")),
+        ("lion", ("cifar10-frepo-ipc10", "ResNet18")),
+        ("adamw", ("cifar10-frepo-ipc10", "ResNet18")),
     ]
     assert FIGURE8.keeps_weights
 

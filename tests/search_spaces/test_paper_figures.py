@@ -6,6 +6,7 @@ from crossarch.search_spaces.catalog import PAPER_FIGURES, PAPER_TABLES, find
 from crossarch.search_spaces.paper.figures import images_per_class
 from crossarch.search_spaces.recipes import three_phase
 from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.run import BatchNorm, RealData
 from crossarch.trainables.methods.schedules import keep_rate
 
 RUNS = {study.name: list(study.expand((0,))) for study in PAPER_FIGURES}
@@ -40,11 +41,11 @@ def test_limited_data_are_real_in_one_batch_or_in_batches_of_128():
     for name in ("figure3", "figure7"):
         for plan in RUNS[name]:
             config = plan.config
-            assert config.data.distilled is None
+            assert isinstance(config.data, RealData)
             assert config.data.images_per_class == 5000 * float(plan.cell[0])
             assert config.batch_size == (100 if plan.cell[0] == "0.002" else 128)
             assert config.augmentation.folds == (1 if plan.arm == "baseline" else 2)
-            assert config.model.norm == "batch"
+            assert config.model.norm == BatchNorm()
             assert config.kd is None or config.kd.teacher.data == config.data
 
 
@@ -147,11 +148,12 @@ def test_points_of_every_chart_are_choices_of_its_study_and_lie_where_their_valu
 
 def test_every_smoke_form_is_of_digits_and_has_every_arm():
     for study in (*PAPER_TABLES, *PAPER_FIGURES):
-        smoke = list(study.smoke().expand())
+        form = study.smoke()
+        smoke = list(form.expand())
         whole = {plan.arm for plan in study.expand((0,))}
         assert {plan.config.data.dataset for plan in smoke} == {"digits"}
         assert {plan.arm for plan in smoke} == whole
-        assert all(plan.is_available for plan in smoke)
+        assert all(form.is_available(plan) for plan in smoke)
         assert max(plan.config.epochs for plan in smoke) <= 20
-        assert study.smoke().published == {}
-        assert study.smoke().reference == f"{study.reference}; smoke form, its data replaced by digits"
+        assert form.published == {}
+        assert form.reference == f"{study.reference}; smoke form, its data replaced by digits"

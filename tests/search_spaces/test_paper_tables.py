@@ -6,7 +6,7 @@ import pytest
 
 from crossarch.search_spaces.catalog import PAPER_TABLES, find
 from crossarch.search_spaces.paper.published import published
-from crossarch.search_spaces.paper.tables import set_changes
+from crossarch.search_spaces.paper.tables import convnet_changes, set_changes
 from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.data.manifest import NAME
 
@@ -55,7 +55,7 @@ def test_numbers_belong_to_runs_on_the_set_that_the_paper_used():
             number = study.published[plan.arm, plan.cell]
             data = plan.config.data
             assert (data.dataset, data.images_per_class) == (number.dataset, number.images_per_class)
-            assert data.distilled == f"{number.dataset}-{number.distiller}-ipc{number.images_per_class}"
+            assert data.distilled_set == f"{number.dataset}-{number.distiller}-ipc{number.images_per_class}"
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,23 @@ def test_what_goes_with_a_set(dataset, distiller, size, batch, folds, temperatur
     changes = set_changes(dataset, distiller, size)
     assert (changes["batch_size"], changes["augmentation.folds"]) == (batch, folds)
     assert changes["data"].get("label_temperature") == temperature
-    assert (changes["model.norm"], changes.get("model.channels")) == (norm, channels)
-    assert NAME.fullmatch(changes["data"]["distilled"])
+    assert changes["model.norm"] == norm
+    assert convnet_changes(dataset, distiller) == ({"convnet": {"model.channels": channels}} if channels else {})
+    assert NAME.fullmatch(changes["data"]["distilled_set"])
+
+
+@pytest.mark.parametrize(
+    ("study", "data", "channels"),
+    [
+        ("table5", "cifar100-frepo-ipc10", (128, 256, 512)),
+        ("table5", "cifar100-mtt-ipc10", (128, 128, 128)),
+        ("table6", "tiny_imagenet-frepo-ipc10", (128, 256, 512, 1024)),
+        ("table6", "tiny_imagenet-mtt-ipc10", (128, 128, 128, 128)),
+    ],
+)
+def test_channels_are_those_of_the_cnn_that_distils_and_the_teachers_too(study, data, channels):
+    assert run(study, "baseline", data, "ConvNet").model.channels == channels
+    assert run(study, "full", data, "ResNet18").kd.teacher.model.channels == channels
 
 
 def test_a_set_that_the_paper_has_not_has_no_changes():
@@ -94,7 +109,7 @@ def test_teachers_are_the_cnn_that_distils_on_the_same_set():
 
 
 def test_table_3_crosses_final_keep_rate_and_shortcut_and_changes_no_schedule_of_the_rate():
-    found = {arm.name: run("table3", arm.name, "FRePo IPC 10", "ResNet18") for arm in find("table3").arms}
+    found = {arm.name: run("table3", arm.name, "cifar10-frepo-ipc10", "ResNet18") for arm in find("table3").arms}
     assert {arm: (each.keep_rate.final, each.model.shortcut) for arm, each in found.items()} == {
         "neither": (0.5, "original"),
         "high_keep_rate": (0.8, "original"),
@@ -106,7 +121,8 @@ def test_table_3_crosses_final_keep_rate_and_shortcut_and_changes_no_schedule_of
 
 def test_table_4_adds_one_thing_a_row_and_keeps_one_teacher():
     found = [
-        run("table4", arm, "FRePo IPC 10", "ResNet18") for arm in ("none", "periodical_rate", "lion", "augmentation")
+        run("table4", arm, "cifar10-frepo-ipc10", "ResNet18")
+        for arm in ("none", "periodical_rate", "lion", "augmentation")
     ]
     told = [(each.learning_rate.schedule, each.optimizer.name, each.augmentation.folds) for each in found]
     assert told == [("cosine", "adamw", 1), ("periodic", "adamw", 1), ("periodic", "lion", 1), ("periodic", "lion", 2)]
@@ -118,11 +134,11 @@ def test_the_whole_method_is_one_run_in_tables_2_3_4_and_7():
     (full,) = (
         plan.config
         for plan in find("table2").expand((0,))
-        if (plan.arm, plan.cell) == ("full", ("FRePo IPC 10", "ResNet18"))
+        if (plan.arm, plan.cell) == ("full", ("cifar10-frepo-ipc10", "ResNet18"))
     )
-    assert run("table3", "both", "FRePo IPC 10", "ResNet18") == full
-    assert run("table4", "augmentation", "FRePo IPC 10", "ResNet18") == full
-    assert run("table7", "full", "FRePo IPC 10", "ResNet18") == full
+    assert run("table3", "both", "cifar10-frepo-ipc10", "ResNet18") == full
+    assert run("table4", "augmentation", "cifar10-frepo-ipc10", "ResNet18") == full
+    assert run("table7", "full", "cifar10-frepo-ipc10", "ResNet18") == full
 
 
 def test_table_7_trains_nothing_that_table_2_does_not():

@@ -5,6 +5,7 @@ import pytest
 from crossarch.platform.validation import validate
 from crossarch.search_spaces.recipes import PAPER, TABLE_1, released_code
 from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.run import BatchNorm, ChannelGroupNorm, GroupNorm, InstanceNorm
 from crossarch.trainables.methods.schedules import keep_rate, learning_rate
 
 NORMS = ("batch", "instance", "group")
@@ -141,7 +142,7 @@ def test_teachers_are_the_cnn_without_dp_kd_final_in_the_paper_and_best_in_the_r
             if config.kd is not None:
                 assert config.kd.teacher_weights == weights
                 assert config.kd.teacher == profile[norm, "without_dp_kd", "ConvNet"]
-                assert config.kd.teacher.model.channels is None  # FRePo's 128, 256, 512
+                assert config.kd.teacher.model.channels == (128, 256, 512)  # FRePo's
 
 
 def test_the_released_code_tests_41_or_11_times(paper, released):
@@ -154,7 +155,7 @@ def test_only_instance_norm_alexnets_with_drop_path_begin_with_batch_norm(paper,
     assert {config.model.first_norm for config in paper.values()} == {None}
     for (norm, arm, network), config in released.items():
         begins = norm == "instance" and network == "AlexNet" and arm in LONG
-        assert config.model.first_norm == ("batch" if begins else None)
+        assert config.model.first_norm == (BatchNorm() if begins else None)
 
 
 def test_convolutions_have_a_bias_in_the_released_code_alone(paper, released):
@@ -163,7 +164,7 @@ def test_convolutions_have_a_bias_in_the_released_code_alone(paper, released):
 
 
 def test_group_norm_has_4_groups_or_groups_of_16_channels(paper, released):
-    for profile, groups in ((paper, (4, None)), (released, (None, 16))):
+    plain = {"batch": BatchNorm(), "instance": InstanceNorm()}
+    for profile, group in ((paper, GroupNorm(groups=4)), (released, ChannelGroupNorm(channels_per_group=16))):
         for (norm, _, _), config in profile.items():
-            expected = groups if norm == "group" else (None, None)
-            assert (config.model.groups, config.model.channels_per_group) == expected
+            assert config.model.norm == (plain | {"group": group})[norm]

@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
+from plans import needed_by
 
-from crossarch.platform.scheduling.plan import list_members
 from crossarch.search_spaces.catalog import STUDIES, find
 from crossarch.search_spaces.quickstart import DISTILS, QUICKSTART, SET, SMOKE_SET
 from crossarch.search_spaces.recipes import TABLE_1
@@ -34,7 +34,7 @@ def test_each_student_learns_from_the_tables_own_convnet_with_its_seed():
         teacher = cells[student.config.kd.teacher]
         assert (teacher.arm, teacher.cell) == ("without_dp_kd", ("ConvNet",))
         assert teacher.config.seed == student.config.seed
-    assert {member.role for member in list_members(RUNS)[0]} == {"cell"}
+    assert list(needed_by(RUNS)) == [plan.run_id for plan in RUNS], "no teacher but the cells"
 
 
 def test_it_needs_no_download():
@@ -89,7 +89,7 @@ def test_smoke_is_one_seed_of_a_few_epochs_of_narrower_networks_on_a_set_distill
         assert small.config.epochs <= 16 < large.config.epochs
         assert small.config.phases is None or small.config.phases.period >= 2
         assert small.config.model.width < large.config.model.width
-        assert (small.config.data.distilled, large.config.data.distilled) == (SMOKE_SET, SET)
+        assert (small.config.data.distilled_set, large.config.data.distilled_set) == (SMOKE_SET, SET)
 
 
 @pytest.mark.parametrize("study", STUDIES.values(), ids=lambda study: study.name)
@@ -97,9 +97,9 @@ def test_what_studies_distil_is_what_their_runs_name_and_claims_are_of_their_cel
     for form in (study, study.smoke()):
         planned = list(form.expand(form.seeds[:1]))
         for plan in planned:
-            if plan.distillation:
+            if distillation := form.distillation_of(plan):
                 data = plan.config.data
-                made = (plan.distillation.dataset, plan.distillation.images_per_class)
+                made = (distillation.dataset, distillation.images_per_class)
                 assert made == (data.dataset, data.images_per_class)
         cells = {(plan.arm, plan.cell) for plan in planned}
         for claim in study.claims:

@@ -11,12 +11,13 @@ from crossarch.search_spaces.quickstart import DISTILS, QUICKSTART, SET
 from crossarch.search_spaces.recipes import BASELINE, FULL, WITHOUT_DP_KD
 from crossarch.search_spaces.single import single_run
 from crossarch.search_spaces.study import Axis
+from crossarch.trainables.config.run import flatten
 
 NETWORKS = Axis(
     name="architecture",
     choices={"ConvNet": {"model.architecture": "convnet"}, "ResNet18": {"model.architecture": "resnet18"}},
 )
-FOLDS = {"three": {"augmentation.folds": 3, "model.channels": (8, 8)}, "five": {"augmentation.folds": 5}}
+FOLDS = {"three": {"augmentation.folds": 3}, "five": {"augmentation.folds": 5}}
 
 
 def study_with(axis):
@@ -30,18 +31,24 @@ def folds(study, arm, cell):
 
 def test_an_axis_wins_over_arms_unless_it_lies_beneath_them():
     beneath = Axis(name="folds", choices=FOLDS, beneath_arms=True)
-    above = Axis(name="folds", choices={name: {"augmentation.folds": k} for name, k in (("three", 3), ("five", 5))})
+    above = Axis(name="folds", choices=FOLDS)
     assert folds(study_with(above), "baseline", ("five", "ResNet18")) == 5
     study = study_with(beneath)
     assert folds(study, "baseline", ("five", "ResNet18")) == BASELINE.changes["augmentation.folds"] == 1
     assert folds(study, "full", ("five", "ResNet18")) == 5
 
 
-def test_channels_beneath_the_arms_are_for_convnets_alone():
-    study = study_with(Axis(name="folds", choices=FOLDS, beneath_arms=True))
-    channels = {(plan.cell, plan.config.model.channels) for plan in study.expand((0,))}
-    assert (("three", "ConvNet"), (8, 8)) in channels
-    assert (("three", "ResNet18"), None) in channels
+@pytest.mark.parametrize("beneath", [True, False])
+def test_an_axis_changes_further_what_networks_of_an_architecture_alone_have(beneath):
+    own = {"three": {"convnet": {"model.channels": (8, 8)}}}
+    study = study_with(Axis(name="folds", choices=FOLDS, by_architecture=own, beneath_arms=beneath))
+    channels = {plan.cell: dict(flatten(plan.config)).get("model.channels") for plan in study.expand((0,))}
+    assert channels == {
+        ("three", "ConvNet"): (8, 8),
+        ("three", "ResNet18"): None,
+        ("five", "ConvNet"): (128, 256, 512),
+        ("five", "ResNet18"): None,
+    }
     taught = [plan.config.kd.teacher for plan in study.expand((0,)) if plan.config.kd and plan.cell[0] == "three"]
     assert [teacher.model.channels for teacher in taught] == [(8, 8)]
 
@@ -98,21 +105,23 @@ def test_an_arm_for_a_network_that_is_not_there_is_refused(changes):
 
 def test_a_named_set_is_unavailable_until_a_store_knows_it():
     named = dataclasses.replace(
-        QUICKSTART, arms=(BASELINE, FULL), axes=(NETWORKS,), overrides={"data.distilled": "mine"}
+        QUICKSTART, arms=(BASELINE, FULL), axes=(NETWORKS,), overrides={"data.distilled_set": "mine"}
     )
     made = dataclasses.replace(named, distils={"mine": DISTILS[SET]})
-    assert all(plan.is_available and not plan.is_bound for plan in made.expand())
-    assert not any(plan.is_available for plan in named.expand())
+    assert all(made.is_available(plan) and not plan.is_bound for plan in made.expand())
+    assert not any(named.is_available(plan) for plan in named.expand())
     digest = {"data.sha256": "a" * 64, "data.whitening": "zca"}
     bound = dataclasses.replace(named, bindings={"mine": digest, "other": {"data.sha256": "b" * 64}})
     for plan in bound.expand():
-        assert plan.is_available
+        assert plan.is_bound
+        assert bound.is_available(plan)
         assert (plan.config.data.sha256, plan.config.data.whitening) == ("a" * 64, "zca")
         assert plan.teacher is None or plan.teacher.config.data == plan.config.data
 
 
 def test_real_images_are_always_available():
-    assert all(plan.is_available for plan in single_run("full", {}).expand())
+    study = single_run("full", {})
+    assert all(plan.is_bound and study.is_available(plan) for plan in study.expand())
 
 
 def test_what_a_study_is_reads_the_same_in_every_process():

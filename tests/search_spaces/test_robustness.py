@@ -5,11 +5,12 @@ import math
 
 import pytest
 
+from crossarch.search_spaces.arm_sweep import DOMAINS, SEARCHES
 from crossarch.search_spaces.catalog import find
 from crossarch.search_spaces.paper.tables import TABLE2, TABLE6
 from crossarch.search_spaces.quickstart import ARMS, QUICKSTART
 from crossarch.search_spaces.recipes import lengths
-from crossarch.search_spaces.robustness import DESIGNS, DOMAINS, ROBUSTNESS, SETS, robustness
+from crossarch.search_spaces.robustness import ROBUSTNESS, SETS, robustness
 from crossarch.search_spaces.study import scale_epochs
 from crossarch.search_spaces.sweep import changes_at
 from crossarch.trainables.config.identity import run_id
@@ -129,9 +130,9 @@ def test_a_study_is_found_again_by_its_name(arguments, name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("robustness-random", f"design = 'random' is not one of {', '.join(DESIGNS)}"),
-        ("robustness-grid-9", "configs = 9, but the levels of the domains decide how many grid has"),
-        ("robustness-lhs-0", r"configs = 0 is outside \[1, 10000\]"),
+        ("robustness-random", f"search = 'random' is not one of {', '.join(SEARCHES)}"),
+        ("robustness-grid-9", "samples = 9, but the levels of the domains decide how many grid has"),
+        ("robustness-lhs-0", r"samples = 0 is outside \[1, 10000\]"),
         ("robustness-lhs-9-beta", "vary = 'beta' is not one of minimum, final"),
         ("robustness-lhs", "study = 'robustness-lhs' is unknown; is 'robustness-lhs-40' meant?"),
         ("robustness-on-cifar10-dm-ipc1", "distilled = 'cifar10-dm-ipc1' is not one of cifar10-frepo-ipc1, "),
@@ -152,9 +153,9 @@ def test_a_restriction_to_one_network_keeps_the_baseline_that_all_is_measured_fr
 @pytest.mark.parametrize(
     ("table", "label", "name"),
     [
-        (TABLE2, "FRePo IPC 10", "cifar10-frepo-ipc10"),
-        (TABLE2, "MTT IPC 1", "cifar10-mtt-ipc1"),
-        (TABLE6, "FRePo IPC 1", "tiny_imagenet-frepo-ipc1"),
+        (TABLE2, "cifar10-frepo-ipc10", "cifar10-frepo-ipc10"),
+        (TABLE2, "cifar10-mtt-ipc1", "cifar10-mtt-ipc1"),
+        (TABLE6, "tiny_imagenet-frepo-ipc1", "tiny_imagenet-frepo-ipc1"),
     ],
 )
 def test_on_a_set_of_the_papers_the_default_is_the_tables_own_run_on_every_network(table, label, name):
@@ -169,7 +170,7 @@ def test_on_a_set_of_the_papers_the_default_is_the_tables_own_run_on_every_netwo
 def test_on_every_set_of_the_papers_no_two_points_are_one_run(name):
     sweep = robustness("slices", vary=["folds", "alpha"], distilled=name)
     assert len({run_id(config) for config in configs(sweep).values()}) == len(sweep.arms) == 2 + 4 + 5
-    assert f"folds={sweep.base.augmentation.folds}" not in sweep.points
+    assert f"folds={sweep.base['augmentation']['folds']}" not in sweep.points
 
 
 def test_its_smoke_form_is_of_five_runs_and_their_teacher():

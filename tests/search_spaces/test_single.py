@@ -6,6 +6,7 @@ from crossarch.platform.scheduling.estimate import step_count
 from crossarch.search_spaces.quickstart import QUICKSTART
 from crossarch.search_spaces.recipes import TABLE_1
 from crossarch.search_spaces.single import single_run
+from crossarch.trainables.config.run import RealData, TorchvisionConfig
 
 
 def only(arm, changes):
@@ -33,7 +34,7 @@ def test_a_run_that_changes_nothing_is_quickstarts_on_real_images_in_as_many_ste
     quickstart = {(plan.arm, plan.cell, plan.config.seed): plan.config for plan in QUICKSTART.expand()}
     for arm, cell, seed, steps in [("baseline", "ConvNet", 0, 100), ("full", "ResNet18", 2, 400)]:
         config, other = only(arm, {"seed": seed}), quickstart[arm, (cell,), seed]
-        assert config.data.distilled is None
+        assert isinstance(config.data, RealData)
         assert step_count(config) == step_count(other) == steps
         assert (config.model, config.optimizer, config.keep_rate) == (other.model, other.optimizer, other.keep_rate)
         assert config.learning_rate.maximum == other.learning_rate.maximum
@@ -49,7 +50,8 @@ def test_data_reach_the_teacher_and_its_own_settings_only_the_teacher():
 def test_the_teachers_network_is_the_users_choice_too():
     config = only("full", {"model.architecture": "vgg11", "kd.teacher.model.architecture": "resnet18"})
     assert (config.model.architecture, config.kd.teacher.model.architecture) == ("vgg11", "resnet18")
-    assert (config.model.shortcut, config.kd.teacher.model.shortcut) == (None, "original")
+    assert (config.model.width, config.kd.teacher.model.width) == (0.125, 0.125)
+    assert config.kd.teacher.model.shortcut == "original"
 
 
 @pytest.mark.parametrize("arm", ["baseline", "full"])
@@ -73,11 +75,11 @@ def test_other_parts_can_be_given_whole():
 
 def test_any_network_drops_the_blocks_one_names():
     blocks = ["network.features.2", "network.features.3"]
-    changes = {"model.architecture": "torchvision:mobilenet_v3_small", "model.width": 1, "keep_rate.blocks": blocks}
-    config = only("full", changes)
-    assert config.keep_rate.blocks == tuple(blocks)
+    network = {"architecture": "torchvision:mobilenet_v3_small", "drop_path_blocks": tuple(blocks)}
+    config = only("full", {"model.architecture": network["architecture"], "model.drop_path_blocks": blocks})
+    assert config.model == TorchvisionConfig(**network)
     assert config.keep_rate.minimum == 0.5
-    assert config.model.shortcut is None
+    assert config.kd.teacher.model.width == 0.125
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,13 @@ def test_any_network_drops_the_blocks_one_names():
         ("baseline", {"kd.teacher.epochs": 3}, "kd.teacher.epochs is given, but the arm baseline has no teacher"),
         ("baseline", {"kd.alpha": 0.5}, "kd.teacher is missing"),
         ("baseline", {"model.architecture": ["x"]}, "architecture"),
-        ("full", {"model.architecture": "vgg11", "model.shortcut": "improved"}, "has no residual blocks"),
+        ("baseline", {"kd.alfa": 0.5}, "kd.alfa is unknown"),
+        ("full", {"model.architecture": "vgg11", "model.shortcut": "improved"}, "model.shortcut is unknown"),
+        (
+            "baseline",
+            {"model.architecture": "torchvision:mobilenet_v3_small", "model.width": 0.5},
+            "model.width is unknown",
+        ),
         ("without_kd", {"model.architecture": "convnet"}, "too shallow for DropPath"),
         ("full", {"epoch": 3}, "epoch is unknown"),
     ],
@@ -108,3 +116,12 @@ def test_epochs_are_taken_as_they_are_given_whatever_the_budget():
     assert config.kd.teacher.epochs == 50
     (quick,) = single_run("full", {}).expand()
     assert config.phases == quick.config.phases == config.kd.teacher.phases
+
+
+def test_a_distilled_set_that_is_named_says_that_the_data_are_distilled():
+    study = single_run("full", {"data.distilled_set": "digits-hard", "data.images_per_class": 1})
+    (run,) = study.expand((0,))
+    data = {"kind": "distilled", "dataset": "digits", "images_per_class": 1, "distilled_set": "digits-hard"}
+    spelt = single_run("full", {f"data.{name}": value for name, value in data.items()})
+    assert [run.config] == [each.config for each in spelt.expand((0,))]
+    assert run.config.data.distilled_set == run.teacher.config.data.distilled_set == "digits-hard"

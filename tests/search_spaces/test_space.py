@@ -107,8 +107,8 @@ def test_whole_numbers_stay_whole_and_are_equally_likely():
         (lambda: Space(domains=(RATE,), varied=("rat",)), "vary = 'rat' is not one of rate"),
         (lambda: Space(domains=(RATE,), varied=()), "vary = '' must name one of rate or more"),
         (lambda: Space(domains=(RATE,), varied=("rate", "rate")), "vary = 'rate, rate' must name"),
-        (lambda: sobol(SPACE, 0, 0), r"configs = 0 is outside \[1, 10000\]"),
-        (lambda: latin_hypercube(SPACE, 10_001, 0), r"configs = 10001 is outside \[1, 10000\]"),
+        (lambda: sobol(SPACE, 0, 0), r"samples = 0 is outside \[1, 10000\]"),
+        (lambda: latin_hypercube(SPACE, 10_001, 0), r"samples = 10001 is outside \[1, 10000\]"),
     ],
 )
 def test_what_is_not_allowed_is_refused(make, message):

@@ -7,6 +7,7 @@ import pytest
 from crossarch.search_spaces.paper.published import published
 from crossarch.search_spaces.paper.tables import TABLE2
 from crossarch.trainables.config.identity import run_id
+from crossarch.trainables.config.run import BatchNorm, InstanceNorm
 
 PLANNED = list(TABLE2.expand())
 
@@ -39,7 +40,7 @@ def test_teachers_are_cells_of_the_table():
 @pytest.mark.parametrize(("images_per_class", "batch", "folds"), [(1, 10, 4), (10, 100, 2), (50, 128, 2)])
 @pytest.mark.parametrize("distiller", ["FRePo", "MTT"])
 def test_batches_and_folds_follow_the_size(distiller, images_per_class, batch, folds):
-    data = f"{distiller} IPC {images_per_class}"
+    data = f"cifar10-{distiller.lower()}-ipc{images_per_class}"
     full, baseline = config("full", data, "VGG11"), config("baseline", data, "VGG11")
     assert (full.batch_size, full.augmentation.folds) == (batch, folds)
     assert (baseline.batch_size, baseline.augmentation.folds) == (batch, 1)
@@ -49,22 +50,22 @@ def test_batches_and_folds_follow_the_size(distiller, images_per_class, batch, f
 
 def test_norms_channels_and_labels_follow_the_distiller():
     for network in TABLE2.networks:
-        frepo, mtt = (config("baseline", f"{name} IPC 10", network) for name in ("FRePo", "MTT"))
-        assert (frepo.model.norm, mtt.model.norm) == ("batch", "instance")
+        frepo, mtt = (config("baseline", f"cifar10-{name.lower()}-ipc10", network) for name in ("FRePo", "MTT"))
+        assert (frepo.model.norm, mtt.model.norm) == (BatchNorm(), InstanceNorm())
         assert (frepo.data.label_temperature, mtt.data.label_temperature) == (0.3, None)
-        assert frepo.model.channels is None
-        assert mtt.model.channels == ((128, 128, 128) if network == "ConvNet" else None)
+    frepo, mtt = (config("baseline", f"cifar10-{name.lower()}-ipc10", "ConvNet") for name in ("FRePo", "MTT"))
+    assert (frepo.model.channels, mtt.model.channels) == ((128, 256, 512), (128, 128, 128))
 
 
 def test_without_a_store_nothing_is_available():
-    assert not any(plan.is_available for plan in PLANNED)
+    assert not any(TABLE2.is_available(plan) for plan in PLANNED)
 
 
 def test_a_set_in_the_store_makes_its_cells_available():
     known = {"data.sha256": "0" * 64, "data.whitening": "frepo", "data.label_temperature": 9.0}
     bound = dataclasses.replace(TABLE2, bindings={"cifar10-frepo-ipc1": known})
-    found = [plan for plan in bound.expand() if plan.is_available]
-    assert {plan.cell[0] for plan in found} == {"FRePo IPC 1"}
+    found = [plan for plan in bound.expand() if bound.is_available(plan)]
+    assert {plan.cell[0] for plan in found} == {"cifar10-frepo-ipc1"}
     assert len(found) == 22 * 3
     for plan in found:
         data = plan.config.data
@@ -76,10 +77,10 @@ def test_the_smoke_form_has_every_arm_and_network():
     smoke = list(TABLE2.smoke().expand())
     assert {plan.config.data.dataset for plan in smoke} == {"digits"}
     assert {plan.arm for plan in smoke} == {arm.name for arm in TABLE2.arms}
-    assert {plan.cell for plan in smoke} == {("FRePo IPC 1", network) for network in TABLE2.networks}
+    assert {plan.cell for plan in smoke} == {("cifar10-frepo-ipc1", network) for network in TABLE2.networks}
 
 
 def test_figure_1_is_over_every_set_of_the_table_and_over_its_first_and_last_arm():
     assert set(TABLE2.chart.points) == set(TABLE2.axes[0].choices)
-    assert TABLE2.chart.points["MTT IPC 50"] == (("MTT", 50),)
+    assert TABLE2.chart.points["cifar10-mtt-ipc50"] == (("MTT", 50),)
     assert TABLE2.chart.arms == (TABLE2.arms[0].name, TABLE2.arms[-1].name)

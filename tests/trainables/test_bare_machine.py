@@ -1,4 +1,4 @@
-"""A batch on a bare machine: no Ray, no MLflow, no pydantic, no pyarrow; and killed in the middle."""
+"""A batch on a bare machine: no Ray, no MLflow, no pyarrow; and killed in the middle."""
 
 import json
 import os
@@ -22,7 +22,7 @@ import os, runpy, signal, sys
 
 class Absent:
     # What a bare machine lacks; sklearn takes pyarrow where it finds it, and may not need it.
-    names = {"ray", "mlflow", "pydantic", "pyarrow", "typer", "rich", "matplotlib", "torchvision"}
+    names = {"ray", "mlflow", "pyarrow", "typer", "rich", "matplotlib", "torchvision"}
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:

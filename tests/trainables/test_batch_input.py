@@ -33,12 +33,18 @@ BAD_FILES = {
     "missing key": (json.dumps([{}]), "run 1: data is missing"),
     "bad value": (json.dumps([values(epochs=0)]), "epochs = 0 is outside"),
     "not a whole number": (json.dumps([values(epochs=2.5)]), "epochs = 2.5 is not a whole number"),
-    "not a number": (json.dumps([values(seed="one")]), "seed = 'one' is not a number"),
-    "not finite": (json.dumps([values(seed=float("nan"))]), "seed = nan is outside"),
-    "a list for a value": (json.dumps([values(epochs=[2])]), "epochs = (2,) is not a single value"),
+    "not a number": (json.dumps([values(seed="one")]), "seed = 'one' is not a whole number"),
+    "not finite": (json.dumps([values(seed=float("nan"))]), "seed = nan is not a whole number"),
+    "a list for a value": (json.dumps([values(epochs=[2])]), "epochs = [2] is not a whole number"),
     "a text for a list": (json.dumps([values(augmentation={"folds": 1, "pool": "flip"})]), "is not a list"),
-    "a list of networks": (json.dumps([values(model={"architecture": ["convnet"]})]), "is not a single value"),
-    "unknown data": (json.dumps([values(data={"dataset": "cats", "images_per_class": 1})]), "'cats' is not one of"),
+    "a list of networks": (
+        json.dumps([values(model={"architecture": ["convnet"]})]),
+        "model.architecture = ['convnet'] is not one of convnet",
+    ),
+    "unknown data": (
+        json.dumps([values(data={"kind": "real", "dataset": "cats", "images_per_class": 1})]),
+        "data.dataset = 'cats' is not one of digits",
+    ),
     "a value for a part": (json.dumps([values(model="convnet")]), "model = 'convnet' is not allowed"),
 }
 

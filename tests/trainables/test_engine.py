@@ -14,14 +14,15 @@ from crossarch.trainables.config.datasets import DATASETS
 from crossarch.trainables.config.identity import config_hash
 from crossarch.trainables.config.result import Point
 from crossarch.trainables.config.run import RunConfig
-from crossarch.trainables.cpu import native, winograd
-from crossarch.trainables.cpu.block import Block
+from crossarch.trainables.cpu import fused, native, winograd
+from crossarch.trainables.cpu.fused import ConvolutionKind
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.methods.augmentation import POOL
 from crossarch.trainables.methods.optimizer import make_optimizer
 from crossarch.trainables.models.registry import build
 from crossarch.trainables.training import engine, loop
 from crossarch.trainables.training.engine import train
+from crossarch.trainables.training.evaluate import evaluate
 from crossarch.trainables.training.state import Checkpoints, Progress
 
 TeacherOf = Callable[[RunConfig], nn.Module | None]
@@ -34,7 +35,10 @@ def doubled(config: RunConfig, name: str) -> RunConfig:
     Without biases that a norm takes away again: their gradients are 0 but for rounding, of which Lion takes the sign.
     ResNet50 with InstanceNorm goes slower, as rounding of 1e-15 grows there to 0.1 within 6 of its SGD's steps.
     """
-    slow = config.model.architecture == "resnet50" and (config.model.norm, config.optimizer.name) == ("instance", "sgd")
+    slow = config.model.architecture == "resnet50" and (config.model.norm.kind, config.optimizer.name) == (
+        "instance",
+        "sgd",
+    )
     changes = {"learning_rate.maximum": 1e-7} if slow else {}
     return config.replace({"precision": "float64", "engine": name, "model.conv_bias": False, **changes})
 
@@ -60,7 +64,7 @@ def winograd_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def winograd_where_no_gradient_is_0(config: RunConfig, request: pytest.FixtureRequest) -> None:
     """By GroupNorm channels die in these narrow networks, and Lion takes the sign of what Winograd leaves of a 0."""
-    if config.model.norm != "group":
+    if config.model.norm.kind != "group":
         request.getfixturevalue("winograd_everywhere")
 
 
@@ -158,21 +162,67 @@ def test_a_step_never_waits_for_its_device(monkeypatch: pytest.MonkeyPatch) -> N
             losses.item()
 
 
-@pytest.mark.parametrize(("name", "taken"), [("reference", 0), ("fast", 3), ("fast_bfloat16", 0)])
-def test_wide_convolutions_of_the_fast_engine_go_by_kernels(name: str, taken: int, few: Images) -> None:
-    """The ConvNet's first by the direct one, second and third by Winograd's."""
+@pytest.fixture
+def fused_kinds(monkeypatch: pytest.MonkeyPatch) -> list[ConvolutionKind]:
+    """The kinds of convolution of the calls of the fused kernel. Skips where there are no native kernels."""
+    if native.library() is None:
+        pytest.skip("no native kernels on this machine")
+    kinds: list[ConvolutionKind] = []
+    by_kernel = fused.conv_norm_relu_pool
+
+    def noted(kind: ConvolutionKind, images: Tensor, conv_weight: Tensor | None, norm: nn.BatchNorm2d) -> Tensor:
+        kinds.append(kind)
+        return by_kernel(kind, images, conv_weight, norm)
+
+    monkeypatch.setattr(fused, "conv_norm_relu_pool", noted)
+    return kinds
+
+
+WIDE_KINDS = [ConvolutionKind.DIRECT, ConvolutionKind.WINOGRAD, ConvolutionKind.WINOGRAD]
+
+
+@pytest.mark.parametrize(("name", "expected"), [("reference", []), ("fast", WIDE_KINDS), ("fast_bfloat16", [])])
+def test_wide_convolutions_of_the_fast_engine_run_by_kernels(
+    name: str, expected: list[ConvolutionKind], few: Images, fused_kinds: list[ConvolutionKind]
+) -> None:
+    """In every training step, not in evaluation: the ConvNet's first directly, the others by Winograd's algorithm."""
     config = PLAIN.replace({"engine": name, "model.width": 1, "model.channels": [64, 64, 64], "epochs": 10})
-    model = train(config, few).model
+    progress = train(config, few)
+    evaluate(progress.model, few.test, few.test_labels)
 
-    kinds = [module.kind for module in model.modules() if isinstance(module, Block)]
-    assert kinds == [winograd.FEW, winograd.WINOGRAD, winograd.WINOGRAD][:taken]
+    assert fused_kinds == expected * progress.steps
+    assert progress.steps == 20
 
 
-@pytest.mark.parametrize(("name", "taken"), [("reference", 0), ("fast", 3), ("fast_bfloat16", 0)])
-def test_norms_of_the_fast_engine_are_one_with_relu_and_pooling(name: str, taken: int, few: Images) -> None:
-    model = train(PLAIN.replace({"engine": name, "epochs": 10}), few).model
+@pytest.mark.parametrize(("name", "count"), [("reference", 0), ("fast", 3), ("fast_bfloat16", 0)])
+def test_norms_of_the_fast_engine_are_fused_with_relu_and_pooling(
+    name: str, count: int, few: Images, fused_kinds: list[ConvolutionKind]
+) -> None:
+    """Also after convolutions that are too narrow for a kernel."""
+    progress = train(PLAIN.replace({"engine": name, "epochs": 10}), few)
 
-    assert sum(isinstance(module, Block) for module in model.modules()) == taken
+    assert fused_kinds == [ConvolutionKind.NONE] * count * progress.steps
+
+
+@pytest.mark.parametrize(("name", "taken"), [("reference", False), ("fast", True), ("fast_bfloat16", False)])
+@pytest.mark.usefixtures("winograd_everywhere")
+def test_other_networks_convolutions_run_by_winograd_in_the_fast_engine_alone(
+    name: str, taken: bool, few: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if native.library() is None:
+        pytest.skip("no native kernels on this machine")
+    calls: list[torch.Size] = []
+    convolve = winograd.convolve
+
+    def noted(images: Tensor, weight: Tensor) -> Tensor:
+        calls.append(weight.shape)
+        return convolve(images, weight)
+
+    monkeypatch.setattr(winograd, "convolve", noted)
+    config = make("vgg11", "batch", "baseline").replace({"engine": name, "model.width": 1 / 2, "epochs": 1})
+    train(config, few)
+
+    assert bool(calls) == taken
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -219,7 +269,7 @@ def test_the_engine_is_part_of_the_identity_and_the_default_stays_what_it_was() 
     hashes = {config_hash(PLAIN.replace({"engine": name})) for name in engine.ENGINES}
 
     assert len(hashes) == 3
-    assert config_hash(PLAIN.replace({"engine": "reference"})) == config_hash(PLAIN) == "6a03de12b1dcad76"
+    assert config_hash(PLAIN.replace({"engine": "reference"})) == config_hash(PLAIN) == "8502ce53ff70634f"
 
 
 def test_bfloat16_needs_single_precision() -> None:

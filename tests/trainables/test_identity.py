@@ -1,6 +1,5 @@
 """A run's identity: it changes with all that can change the result, and with nothing else."""
 
-import copy
 import dataclasses
 import json
 import os
@@ -9,13 +8,16 @@ import subprocess
 import sys
 
 import pytest
+from every_part import DISTILLED, RUNS, declared, places
+from settings import PLAIN
 
 from crossarch.search_spaces.quickstart import QUICKSTART
-from crossarch.search_spaces.recipes import BASELINE, FULL
+from crossarch.search_spaces.recipes import FULL
 from crossarch.trainables.config import identity
 from crossarch.trainables.config.datasets import DATASETS
 from crossarch.trainables.config.identity import config_hash, run_id
-from crossarch.trainables.config.run import PARTS, RunConfig, from_dict
+from crossarch.trainables.config.part import Part
+from crossarch.trainables.config.run import RunConfig, from_dict
 
 
 def full(seed=0):
@@ -23,24 +25,27 @@ def full(seed=0):
     return QUICKSTART.config(FULL, ("ResNet18",), seed)
 
 
+RUNS_WITH_ALL = RUNS | {"full": full()}
+
+
 def leaves(config, prefix=""):
     """Dotted names and values of every setting, absent ones and the teacher's included, but for the seeds."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from leaves(value, f"{prefix}{field.name}.")
-        elif field.name != "seed" and not (field.name in PARTS and value is None):
-            yield f"{prefix}{field.name}", value
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, Part):
+            yield from leaves(value, f"{prefix}{name}.")
+        elif name != "seed" and not (value is None and name in OPTIONAL):
+            yield f"{prefix}{name}", value
 
 
-def forced(config, name, value):
-    """`config` with one setting changed and nothing checked, so that no other setting has to change with it."""
-    changed = part = copy.deepcopy(config)
-    *parents, last = name.split(".")
-    for parent in parents:
-        part = getattr(part, parent)
-    object.__setattr__(part, last, value)
-    return changed
+OPTIONAL = ("phases", "keep_rate", "kd", "first_norm")
+"""Parts that may be absent."""
+
+
+def forced(part, name, value):
+    """`part` with one setting changed and nothing checked, so that no other setting has to change with it."""
+    name, _, rest = name.partition(".")
+    return part.model_copy(update={name: forced(getattr(part, name), rest, value) if rest else value})
 
 
 def another(value):
@@ -48,11 +53,23 @@ def another(value):
     if isinstance(value, bool):
         return not value
     if isinstance(value, tuple):
-        return value[::-1]
+        return value[:-1] if value else ("more",)
     return f"{value}2" if isinstance(value, str) else 7 if value is None else value * 1.5 + 1
 
 
-LEAVES = list(leaves(full()))
+LEAVES = [(run, name, value) for run, config in RUNS_WITH_ALL.items() for name, value in leaves(config)]
+
+pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of values that are forced
+
+each_leaf = pytest.mark.parametrize(("run", "name", "value"), LEAVES, ids=[f"{run}-{name}" for run, name, _ in LEAVES])
+
+
+@pytest.fixture(autouse=True)
+def computed_anew():
+    """Every hash, as equal configurations, 1 and 1.0 among them, are looked up."""
+    identity._config_hash.cache_clear()
+    yield
+    identity._config_hash.cache_clear()
 
 
 @pytest.fixture
@@ -62,35 +79,65 @@ def second_dataset(monkeypatch):
 
 
 def test_leaves_are_all_there_are():
-    own = {name for name, _ in LEAVES if not name.startswith("kd.teacher.")}
-    declared = {
-        f"{part}.{field.name}"
-        for part in PARTS
-        for field in dataclasses.fields(PARTS[part])
-        if part != "teacher" and field.name != "teacher"
-    } | {field.name for field in dataclasses.fields(RunConfig) if field.name not in {*PARTS, "seed"}}
-    assert own == declared
-    added = {"model.first_norm", "model.conv_bias", "keep_rate.blocks", "learning_rate.granularity", "test_evaluations"}
-    assert added | {"kd.teacher_weights", "learning_rate.milestone"} < own
-    assert {"kd.teacher.epochs", "kd.teacher.phases.period", "kd.teacher.model.width"} < {name for name, _ in LEAVES}
+    met = {
+        (type(part), name)
+        for config in RUNS_WITH_ALL.values()
+        for _, part in places(config)
+        for name, value in part
+        if not isinstance(value, Part)
+    }
+    plain = {
+        (part, name)
+        for _, part in declared()
+        for name in part.model_fields
+        if name not in (*OPTIONAL, "data", "model", "norm", "learning_rate", "optimizer", "augmentation", "teacher")
+    }
+    assert plain <= met
+    names = {name for _, name, _ in LEAVES}
+    assert {
+        "kd.teacher.epochs",
+        "kd.teacher.phases.period",
+        "kd.teacher.model.width",
+        "model.first_norm.groups",
+    } < names
 
 
-@pytest.mark.parametrize(("name", "value"), LEAVES, ids=[name for name, _ in LEAVES])
+@each_leaf
 @pytest.mark.usefixtures("second_dataset")
-def test_every_setting_changes_the_hash(name, value):
-    changed = forced(full(), name, another(value))
-    assert changed != full()
-    assert config_hash(changed) != config_hash(full())
+def test_every_setting_changes_the_hash(run, name, value):
+    config = RUNS_WITH_ALL[run]
+    changed = forced(config, name, another(value))
+    assert changed != config
+    known = run == "distilled" and name == "data.distilled_set"  # by its contents, whatever its name
+    assert (config_hash(changed) != config_hash(config)) is not known
 
 
-def test_different_settings_give_different_hashes():
-    hashes = {config_hash(forced(full(), name, another(value))) for name, value in LEAVES if "dataset" not in name}
-    assert len(hashes) == len([name for name, _ in LEAVES if "dataset" not in name])
+@pytest.mark.parametrize("run", RUNS_WITH_ALL)
+def test_different_settings_give_different_hashes(run):
+    config = RUNS_WITH_ALL[run]
+    names = {name: value for name, value in leaves(config) if "dataset" not in name and "distilled_set" not in name}
+    hashes = {config_hash(forced(config, name, another(value))) for name, value in names.items()}
+    assert len(hashes) == len(names)
 
 
-@pytest.mark.parametrize("part", ["keep_rate", "kd"])
+def test_every_run_and_every_form_has_a_hash_of_its_own():
+    assert len({config_hash(config) for config in RUNS_WITH_ALL.values()}) == len(RUNS_WITH_ALL)
+
+
+def test_a_distilled_set_is_known_by_its_contents_or_by_its_name_where_they_are_not_known():
+    known = PLAIN.replace({"data": DISTILLED})
+    renamed = known.replace({"data.distilled_set": "other"})
+    assert known != renamed
+    assert config_hash(known) == config_hash(renamed)
+    unknown, other = (config.replace({"data.sha256": None}) for config in (known, renamed))
+    assert len({config_hash(config) for config in (known, unknown, other)}) == 3
+    assert config_hash(known.replace({"data.sha256": "f" * 64})) != config_hash(known)
+
+
+@pytest.mark.parametrize("part", ["keep_rate", "kd", "model.first_norm"])
 def test_a_part_taken_away_changes_the_hash(part):
-    assert config_hash(full().replace({part: None})) != config_hash(full())
+    config = full().replace({"model.first_norm": "batch", "model.norm": "instance"})
+    assert config_hash(config.replace({part: None})) != config_hash(config)
 
 
 def test_the_seed_changes_the_run_and_not_the_hash():
@@ -112,13 +159,25 @@ def test_other_data_under_the_same_name_change_the_hash(monkeypatch):
     assert config_hash(full()) != before
 
 
-def test_a_number_is_the_same_however_it_is_spelt():
-    for name, value in LEAVES:
-        if isinstance(value, int):
-            assert config_hash(forced(full(), name, float(value))) == config_hash(full())
-    assert config_hash(full().replace({"kd.temperature": 2})) == config_hash(full().replace({"kd.temperature": 2.0}))
-    convnet = QUICKSTART.config(BASELINE, ("ConvNet",), 0).replace({"model.channels": [8, 16]})
-    assert config_hash(forced(convnet, "model.channels", (8.0, 16.0))) == config_hash(convnet)
+@each_leaf
+def test_a_number_is_the_same_however_it_is_spelt(run, name, value):
+    if isinstance(value, int) and not isinstance(value, bool):
+        spelt = float(value)
+    elif isinstance(value, tuple) and value and isinstance(value[0], int):
+        spelt = tuple(float(entry) for entry in value)
+    else:
+        return
+    changed = forced(RUNS_WITH_ALL[run], name, spelt)
+    assert repr(changed) != repr(RUNS_WITH_ALL[run])
+    before = config_hash(RUNS_WITH_ALL[run])
+    identity._config_hash.cache_clear()
+    assert config_hash(changed) == before
+
+
+def test_a_whole_number_may_stand_for_a_real_one():
+    before = config_hash(full().replace({"kd.temperature": 2}))
+    identity._config_hash.cache_clear()
+    assert config_hash(full().replace({"kd.temperature": 2.0})) == before
 
 
 def test_neither_the_order_of_writing_nor_that_of_declaring_matters(monkeypatch):
@@ -128,9 +187,20 @@ def test_neither_the_order_of_writing_nor_that_of_declaring_matters(monkeypatch)
         )
 
     before, forwards = config_hash(full()), RunConfig.to_dict
+    identity._config_hash.cache_clear()
     assert config_hash(from_dict(json.loads(json.dumps(backwards(full().to_dict()))))) == before
+    identity._config_hash.cache_clear()
     monkeypatch.setattr(RunConfig, "to_dict", lambda config: backwards(forwards(config)))
     assert config_hash(full()) == before
+
+
+def test_a_new_setting_that_is_none_changes_no_hash(monkeypatch):
+    config, now = full(), RunConfig.to_dict
+    before = config_hash(config)
+    for new, same in ((None, True), (0, False), ({"new": 0}, False)):
+        identity._config_hash.cache_clear()
+        monkeypatch.setattr(RunConfig, "to_dict", lambda each, new=new: now(each) | {"new": new})
+        assert (config_hash(config) == before) is same
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "random"])

@@ -37,6 +37,7 @@ RESULT = RunResult(
     environment={"device": "cpu", "cores": "2"},
     teacher_sha256="ab",
     weights_sha256="cd",
+    former_run_id="0123456789abcdef-s2",
     started_at="2026-11-21T07:00:00+00:00",
     finished_at="2026-11-21T07:00:14+00:00",
 )

@@ -1,8 +1,8 @@
-"""What the engines gain over the field's loop: steps a second of one run, by each of them, in turns.
+"""Speed of the engines relative to the field's usual training loop: steps per second of one run, in turns.
 
     python -m crossarch.trainables.analysis.engine_speed runs.json [--out FILE] [--device D] [--epochs N] [--repeats R]
 
-`runs.json` is what `crossarch bench --export` writes; torch and lion-pytorch suffice. Images and labels are random.
+`runs.json` comes from `crossarch bench --export`; torch and lion-pytorch suffice. Images and labels are random.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ from crossarch.trainables.analysis.step_cost import (
     time_runs,
 )
 from crossarch.trainables.config.datasets import DATASETS
-from crossarch.trainables.config.run import RunConfig
+from crossarch.trainables.config.run import RunConfig, flatten
 from crossarch.trainables.cpu.memory import keep_memory, return_memory
 from crossarch.trainables.environment import describe
 from crossarch.trainables.methods.augmentation import POOL, ROTATION_DEGREES, SCALE, chosen
@@ -45,10 +45,10 @@ from crossarch.trainables.training.loop import Work, objective, reference, step
 
 
 def field_epoch(work: Work, workers: int) -> float:
-    """Trains an epoch of `work` by a new loader with so many workers, and returns the mean loss."""
+    """Trains one epoch with a new DataLoader of `workers` workers, as usual in the field. Returns the mean loss."""
     losses = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the field asks for more workers than some machines have cores
+        warnings.simplefilter("ignore", UserWarning)  # some machines have fewer cores than 4 workers
         loader = DataLoader(
             TensorDataset(work.images, work.labels),
             batch_size=work.config.batch_size,
@@ -61,7 +61,7 @@ def field_epoch(work: Work, workers: int) -> float:
 
 
 def field_step(work: Work, images: Tensor, labels: Tensor) -> float:
-    """A step, and its loss at once."""
+    """Takes one step as is usual in the field. Returns its loss, which synchronises the device."""
     config, progress = work.config, work.progress
     augmented = field_augment(images, config.augmentation.folds, config.augmentation.pool)
     loss = objective(config, progress.model(augmented), labels, work.teacher, augmented)
@@ -73,20 +73,20 @@ def field_step(work: Work, images: Tensor, labels: Tensor) -> float:
 
 
 def field_augment(images: Tensor, folds: int, pool: tuple[str, ...]) -> Tensor:
-    """`augment`, with the grids of scale and rotate made sample by sample."""
+    """As `augment`, but builds the grids of scale and rotate sample by sample, as in DSA's code."""
     for name in chosen(folds, pool):
         images = {"scale": field_scale, "rotate": field_rotate}.get(name, POOL[name])(images)
     return images
 
 
 def field_scale(images: Tensor) -> Tensor:
-    """Each axis stretched by a factor of its own."""
+    """Scales each axis by its own factor."""
     across, down = (torch.rand(len(images)) * (SCALE - 1 / SCALE) + 1 / SCALE for _ in range(2))
     return _warp(images, [[[across[i], 0, 0], [0, down[i], 0]] for i in range(len(images))])
 
 
 def field_rotate(images: Tensor) -> Tensor:
-    """Turned about the centre."""
+    """Rotates each image about its centre."""
     angle = (torch.rand(len(images)) - 0.5) * 2 * ROTATION_DEGREES / 180 * math.pi
     rows = [
         [[torch.cos(angle[i]), torch.sin(-angle[i]), 0], [torch.sin(angle[i]), torch.cos(angle[i]), 0]]
@@ -103,43 +103,44 @@ def _warp(images: Tensor, rows: list[list[list[Any]]]) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """What a device can do, as measured."""
+    """Measured peak rates of a device."""
 
     flops: float
-    """Of a matrix product of float32, floating point operations a second."""
+    """Floating point operations per second of a matrix product in float32."""
     bandwidth: float
-    """Of a copy, bytes read and written a second."""
+    """Bytes read and written per second by a copy."""
 
 
 class Operators(TorchDispatchMode):
-    """Notes floating point operations and bytes, read and written, of every operator that runs within it."""
+    """Records floating point operations and bytes read and written of every operator that runs in the context."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.noted: list[tuple[float, float]] = []
+        self.recorded: list[tuple[float, float]] = []
+        """Operations and bytes of each operator."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Runs the operator; views cost nothing."""
+        """Runs and records the operator; views are not recorded."""
         result = func(*args, **(kwargs or {}))
         if not func.is_view:
             count = flop_registry.get(func._overloadpacket)
             flops = count(*args, **(kwargs or {}), out_val=result) if count else 0
-            tensors = [each for each in tree_leaves((args, kwargs, result)) if isinstance(each, Tensor)]
-            self.noted.append((flops, sum(each.numel() * each.element_size() for each in tensors)))
+            tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
+            self.recorded.append((flops, sum(tensor.numel() * tensor.element_size() for tensor in tensors)))
         return result
 
 
 def roofline_seconds(step: Callable[[], object], rates: Rates) -> float:
-    """The sum over a step's operators of the larger of the time of its arithmetic and that of its bytes."""
+    """Lower bound of a step's seconds: the sum over its operators of the larger of arithmetic and memory time."""
     with Operators() as operators:
         step()
-    return math.fsum(max(flops / rates.flops, size / rates.bandwidth) for flops, size in operators.noted)
+    return math.fsum(max(flops / rates.flops, size / rates.bandwidth) for flops, size in operators.recorded)
 
 
 def measure_rates(device: torch.device, side: int = 1024, megabytes: int = 64) -> Rates:
-    """The best of a few products of `side` x `side` matrices, and of a few copies of `megabytes` MiB."""
+    """The best rates of a few products of `side` x `side` matrices, and of a few copies of `megabytes` MiB."""
     left = torch.randn(side, side, device=device)
     source = torch.randn(megabytes * 2**18, device=device)
     target = torch.empty_like(source)
@@ -160,11 +161,11 @@ def _times(call: Callable[[], object], device: torch.device, repeats: int = 8) -
 
 FIELD = ("field, 4", "field, 0")
 LOOPS = (*FIELD, "reference", "fast", "fast_bfloat16")
-"""What takes turns: the field's loop with 4 workers and with 0, and the engines."""
+"""The loops that are compared: the field's loop with 4 workers and with 0, and the engines."""
 
 
 class Bench:
-    """One run by one of LOOPS. A "step" that is timed is an epoch: the field's loop spends most between epochs."""
+    """One run by one of LOOPS. The timed unit is an epoch, as the field's loop spends most time between epochs."""
 
     def __init__(self, config: RunConfig, loop: str, device: str) -> None:
         begun = time.perf_counter()
@@ -177,12 +178,15 @@ class Bench:
                     speed_up(network, self.work.config)
         self.seconds(1)
         self.setup_seconds = time.perf_counter() - begun
-        """Building it and its first epoch."""
+        """Seconds of building the run and of its first epoch."""
 
     def seconds(self, steps: int) -> float:
-        """Seconds an epoch, over so many epochs."""
+        """Mean seconds per epoch over `steps` epochs."""
         device = self.work.images.device
-        (keep_memory if self.loop.startswith("fast") else return_memory)()
+        if self.loop.startswith("fast"):
+            keep_memory()
+        else:
+            return_memory()
         synchronize(device)
         begun = time.perf_counter()
         self.train(steps)
@@ -190,7 +194,10 @@ class Bench:
         return (time.perf_counter() - begun) / steps
 
     def train(self, epochs: int) -> None:
-        """So many epochs, all at that of the lowest keep rate; the fast engines draw no further ahead."""
+        """Trains `epochs` epochs, all with the schedules of the epoch of the lowest keep rate.
+
+        The fast engines draw no steps beyond these epochs.
+        """
         work, first = self.work, self.work.progress.epoch
         if self.loop in FIELD:
             for _ in range(epochs):
@@ -201,9 +208,9 @@ class Bench:
                 take_epoch(first, self.losses)
         else:
             precision = autocast(work.config, work.images.device)
-            drawn = (each for _ in range(epochs) for each in drawn_steps(work, range(first, first + 1)))
-            drawn = (dataclasses.replace(each, closes=False) for each in drawn)
-            for ready in prepared_steps(drawn, work.teacher, precision):
+            upcoming = (drawn for _ in range(epochs) for drawn in drawn_steps(work, range(first, first + 1)))
+            upcoming = (dataclasses.replace(drawn, closes=False) for drawn in upcoming)
+            for ready in prepared_steps(upcoming, work.teacher, precision):
                 self.losses += take(work.config, work.progress, ready, precision)
 
 
@@ -216,10 +223,10 @@ def measure(
     loops: Sequence[str] = LOOPS,
     on_run: Callable[[str], None] = lambda run: None,
 ) -> dict[str, Any]:
-    """Times every run by every loop: a document for JSON, with all that one must know to judge it.
+    """Times every run with every loop. Returns a document for JSON, with the conditions of the measurement.
 
-    A turn has `epochs`, or else `turn_epochs`. `on_run` hears of each run before its turns. Raises ValueError for too
-    few epochs or repeats.
+    A turn has `epochs` epochs, or by default `turn_epochs`. `on_run` is called with each run's name before its turns.
+    Raises ValueError for too few epochs or repeats.
     """
     if (epochs is not None and epochs < 1) or repeats < FEWEST_REPEATS:
         raise ValueError(f"epochs = {epochs}, repeats = {repeats}: at least 1 and {FEWEST_REPEATS} are needed")
@@ -227,10 +234,8 @@ def measure(
     for run in runs:
         on_run(f"{run.network}, {run.arm}")
         turn = epochs or turn_epochs(run.config)
-        rows += [
-            {"epochs": turn, **each}
-            for each in measure_run(run, epochs=turn, repeats=repeats, device=device, loops=loops)
-        ]
+        measured = measure_run(run, epochs=turn, repeats=repeats, device=device, loops=loops)
+        rows += [{"epochs": turn, **result} for result in measured]
     return {
         "measured_at": started,
         "environment": dict(describe(device)),
@@ -242,17 +247,17 @@ def measure(
 
 
 def turn_epochs(config: RunConfig) -> int:
-    """Epochs of a turn in which the fast engines look as far ahead as in a run."""
-    return -(-AHEAD // (config.data.images_per_class * DATASETS[config.data.dataset].classes))
+    """Epochs of a turn in which the fast engines prepare as many images at once as in a run."""
+    return math.ceil(AHEAD / (config.data.images_per_class * DATASETS[config.data.dataset].classes))
 
 
 @one_thread()
 def measure_run(run: Timed, *, epochs: int, repeats: int, device: str, loops: Sequence[str]) -> list[dict[str, Any]]:
-    """One run by every loop: steps a second, ratios to the field's loops, share of the roofline, memory."""
+    """Measures one run with every loop: steps per second, gains over the field's loops, roofline share, memory."""
     rates = measure_rates(torch.device(device))
     benches = [Bench(run.config, loop, device) for loop in loops]
     seconds = dict(zip(loops, in_turns(benches, steps=epochs, repeats=repeats, untimed=0), strict=True))
-    batches = -(-len(benches[0].work.images) // run.config.batch_size)
+    batches = math.ceil(len(benches[0].work.images) / run.config.batch_size)
     best = roofline(run.config, rates, device)
     return [row(run, bench, seconds, batches, best, rates) for bench in benches]
 
@@ -260,7 +265,7 @@ def measure_run(run: Timed, *, epochs: int, repeats: int, device: str, loops: Se
 def row(
     run: Timed, bench: Bench, seconds: Mapping[str, Sequence[float]], batches: int, best: float, rates: Rates
 ) -> dict[str, Any]:
-    """What is told of one loop; `seconds` an epoch by loop and turn, `best` those of a step on the roofline."""
+    """The results of one loop: `seconds` per epoch by loop and turn; `best` is the roofline's seconds per step."""
     own = seconds[bench.loop]
     epoch = statistics.median(own)
     gains = {other: ratios(seconds[other], own) for other in FIELD if other in seconds}
@@ -268,7 +273,7 @@ def row(
         "network": run.network,
         "arm": run.arm,
         "images_per_class": run.config.data.images_per_class,
-        "width": run.config.model.width,
+        "width": dict(flatten(run.config)).get("model.width"),
         "loop": bench.loop,
         "seconds": list(own),
         "steps_a_second": batches / epoch,
@@ -284,13 +289,13 @@ def row(
 
 
 def roofline(config: RunConfig, rates: Rates, device: str) -> float:
-    """Seconds of one of the reference loop's steps on the roofline."""
+    """The roofline's seconds of one step of the reference loop."""
     work = make_work(config, device, config.batch_size)
     return roofline_seconds(lambda: step(config, work.progress, work.images, work.labels, work.teacher), rates)
 
 
 def peak_bytes(bench: Bench) -> int:
-    """The most that is allocated at a time, beyond what is kept, in an epoch; on a CPU without loaders' workers."""
+    """Peak bytes allocated in an epoch, beyond those allocated before; on a CPU without those of loaders' workers."""
     device = bench.work.images.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -299,9 +304,8 @@ def peak_bytes(bench: Bench) -> int:
         return torch.cuda.max_memory_allocated(device) - kept
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         if bench.loop in FIELD:
-            field_step(
-                bench.work, *(each[: bench.work.config.batch_size] for each in (bench.work.images, bench.work.labels))
-            )
+            size = bench.work.config.batch_size
+            field_step(bench.work, bench.work.images[:size], bench.work.labels[:size])
         else:
             bench.train(1)
     level = peak = 0
@@ -316,38 +320,41 @@ HEADINGS = ("Network", "IPC", "loop", "steps/s", "over 4 workers", "over 0 worke
 
 
 def table(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The rows under HEADINGS, in words: ratios of steps a second to those of the field's loops, 95 % intervals."""
+    """The rows under HEADINGS as texts: ratios of steps per second to the field's loops with 95 % intervals."""
     return [
         (
-            each["network"],
-            str(each["images_per_class"]),
-            each["loop"].replace("bfloat16", "bf16"),
-            f"{each['steps_a_second']:.2f}",
-            *(_gain(each, other) for other in FIELD),
-            f"{each['roofline_share']:.0%}",
-            f"{each['peak_bytes'] / 2**20:.0f}",
+            run["network"],
+            str(run["images_per_class"]),
+            run["loop"].replace("bfloat16", "bf16"),
+            f"{run['steps_a_second']:.2f}",
+            *(_gain(run, loop) for loop in FIELD),
+            f"{run['roofline_share']:.0%}",
+            f"{run['peak_bytes'] / 2**20:.0f}",
         )
-        for each in document["runs"]
+        for run in document["runs"]
     ]
 
 
 def diverged(document: Mapping[str, Any]) -> list[str]:
-    """Network and loop of what ended in a loss that is not finite."""
-    return [f"{each['network']}, {each['loop']}" for each in document["runs"] if not each["loss_is_finite"]]
+    """`network, loop` of each run whose loss is not finite."""
+    return [f"{run['network']}, {run['loop']}" for run in document["runs"] if not run["loss_is_finite"]]
 
 
-def _gain(each: Mapping[str, Any], other: str) -> str:
-    if other not in each["gain"] or other == each["loop"]:
+def _gain(run: Mapping[str, Any], loop: str) -> str:
+    """`2.10 (1.95–2.30)`, the ratio to a loop of the field; empty for that loop itself, and if it was not measured."""
+    if loop not in run["gain"] or loop == run["loop"]:
         return ""
-    low, high = each["gain_interval"][other]
-    return f"{each['gain'][other]:.2f} ({low:.2f}–{high:.2f})"
+    low, high = run["gain_interval"][loop]
+    return f"{run['gain'][loop]:.2f} ({low:.2f}–{high:.2f})"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     epochs = ("epochs", None, "timed epochs of a turn; default: as far as engines look ahead")
     document = time_runs(arguments, "bench", "Times engines, without Ray.", epochs, 15, measure, HEADINGS, table)
-    return 2 if document is None else 1 if diverged(document) else 0
+    if document is None:
+        return 2
+    return 1 if diverged(document) else 0
 
 
 if __name__ == "__main__":

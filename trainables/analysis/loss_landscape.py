@@ -1,4 +1,4 @@
-"""The loss landscape where a finished run ended (Fig. 8), from the weights that it left."""
+"""The loss landscape around the final weights of a run (Fig. 8): top eigenpairs of the Hessian, and a loss plane."""
 
 import dataclasses
 import itertools
@@ -26,7 +26,7 @@ from crossarch.trainables.training.loop import training_set
 from crossarch.trainables.training.state import load_weights
 
 BATCH = 100
-"""Images that are differentiated at once: memory grows with them, results do not."""
+"""Images that are differentiated at once; it affects memory, not results."""
 
 Vector = NDArray[np.floating[Any]]
 
@@ -37,25 +37,26 @@ class TrainingLoss:
     def __init__(self, model: nn.Module, images: Tensor, labels: Tensor) -> None:
         """`images` (N, C, H, W) and `labels` (N,) or (N, classes) are on the network's device, in its type."""
         self.model, self.images, self.labels = model, images, labels
-        self.parameters = [each for each in model.parameters() if each.requires_grad]
-        self.size = sum(each.numel() for each in self.parameters)
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.size = sum(parameter.numel() for parameter in self.parameters)
 
     def _batches(self) -> Iterator[Tensor]:
-        """The batches' shares of the loss."""
+        """Yields each batch's share of the loss; the shares sum to it."""
         for images, labels in zip(self.images.split(BATCH), self.labels.split(BATCH), strict=True):
             yield F.cross_entropy(self.model(images), labels, reduction="sum") / len(self.images)
 
     @torch.no_grad()
     def value(self) -> float:
-        """The loss, in nats."""
+        """The loss in nats, in evaluation mode."""
         with evaluating(self.model):
             return sum(float(share) for share in self._batches())
 
     def hessian(self) -> Callable[[Tensor], Tensor]:
-        """The Hessian as it is now: what multiplies it by a vector (parameters,), by differentiating the gradient.
+        """A function that multiplies the Hessian at the present weights by a vector (parameters,).
 
-        The gradient of a set that is one batch is kept for all products, which spares a quarter of each; it stands
-        for the present weights alone, and once they have moved in place a product raises RuntimeError.
+        It differentiates the gradient (double backpropagation). If the set is a single batch, its gradient is computed
+        once and kept for all products, which saves a quarter of each; a product then raises RuntimeError once the
+        weights have changed in place.
         """
         with evaluating(self.model):
             kept = [self._gradient(share) for share in self._batches()] if len(self.images) <= BATCH else None
@@ -73,17 +74,17 @@ class TrainingLoss:
         return times
 
     def _gradient(self, share: Tensor) -> tuple[Tensor, ...]:
-        """Of a batch's share of the loss, to be differentiated again."""
+        """The gradient of a batch's share of the loss, which can be differentiated again."""
         return torch.autograd.grad(share, self.parameters, create_graph=True)
 
     def split(self, vector: Tensor) -> list[Tensor]:
-        """`vector` (parameters,) in the parameters' shapes."""
-        parts = vector.split([each.numel() for each in self.parameters])
-        return [part.view_as(each) for part, each in zip(parts, self.parameters, strict=True)]
+        """`vector` (parameters,) split into tensors of the parameters' shapes."""
+        parts = vector.split([parameter.numel() for parameter in self.parameters])
+        return [part.view_as(parameter) for part, parameter in zip(parts, self.parameters, strict=True)]
 
     @torch.no_grad()
     def add(self, vector: Tensor) -> None:
-        """Moves the parameters by `vector` (parameters,)."""
+        """Adds `vector` (parameters,) to the parameters, in place."""
         for parameter, change in zip(self.parameters, self.split(vector), strict=True):
             parameter.add_(change)
 
@@ -106,12 +107,20 @@ def top_eigenpairs(
     seed: int = 0,
     on_product: Callable[[int], None] = lambda done: None,
 ) -> Spectrum:
-    """The `count` largest eigenvalues of the Hessian and their eigenvectors, by Lanczos with implicit restarts.
+    """The `count` largest eigenvalues of the Hessian and their eigenvectors, by implicitly restarted Lanczos.
 
-    The paper iterates powers, which takes many more products for the same eigenvalues. `tolerance` is the relative
-    accuracy of the eigenvalues; Lanczos' vectors, about twice as many as eigenvalues, have the network's precision.
-    `on_product` hears how often the Hessian was multiplied. Raises ValueError where `count` is not below the number
-    of parameters.
+    The paper uses power iteration, which needs many more products for the same eigenvalues. Lanczos vectors, about
+    twice as many as eigenvalues, have the network's precision.
+
+    Args:
+        loss: The function.
+        count: Number of eigenvalues.
+        tolerance: Relative accuracy of the eigenvalues.
+        seed: Of the starting vector.
+        on_product: Called with the number of products with the Hessian so far.
+
+    Raises:
+        ValueError: `count` is not in [1, number of parameters - 1].
     """
     if not 0 < count < loss.size:
         raise ValueError(f"count = {count} is outside [1, {loss.size - 1}], the network having {loss.size} parameters")
@@ -119,10 +128,10 @@ def top_eigenpairs(
     dtype = np.float64 if like.dtype == torch.float64 else np.float32
 
     def product(vector: Vector) -> Vector:
-        given = torch.as_tensor(vector.reshape(-1), device=like.device, dtype=like.dtype)
-        found: Vector = times(given).cpu().numpy().astype(dtype, copy=False)
+        tensor = torch.as_tensor(vector.reshape(-1), device=like.device, dtype=like.dtype)
+        result: Vector = times(tensor).cpu().numpy().astype(dtype, copy=False)
         on_product(next(products))
-        return found
+        return result
 
     operator = LinearOperator((loss.size, loss.size), matvec=product, dtype=dtype)
     start = np.random.default_rng(seed).standard_normal(loss.size).astype(dtype)
@@ -138,9 +147,10 @@ def loss_plane(
     distances: Sequence[float],
     on_point: Callable[[int], None] = lambda done: None,
 ) -> Vector:
-    """The loss at theta + a_1 v_1 + a_2 v_2 for all a_1, a_2 in `distances`, as (a_1, a_2); `vectors` (parameters, 2).
+    """The losses (distances, distances) at theta + a_1 v_1 + a_2 v_2 for all a_1, a_2 in `distances`.
 
-    `on_point` hears how many are done. The parameters are bit for bit what they were afterwards.
+    `vectors` is (parameters, 2). `on_point` is called with the number of points done. The parameters are restored bit
+    for bit afterwards.
     """
     kept = [each.detach().clone() for each in loss.parameters]
     like = loss.parameters[0]
@@ -159,34 +169,34 @@ def loss_plane(
 
 @torch.no_grad()
 def reset(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    """Gives the parameters these values."""
+    """Sets the parameters to `values`, in place."""
     for parameter, value in zip(parameters, values, strict=True):
         parameter.copy_(value)
 
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:
-    """All elements in one row."""
-    return torch.cat([each.reshape(-1) for each in tensors])
+    """All elements in one vector."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Landscape:
-    """Curvature and surroundings of one run's last weights."""
+    """The loss landscape around one run's final weights."""
 
     run_id: str
     weights_sha256: str
     images: int
-    """Training images, over which the loss is a mean."""
+    """Number of training images, over which the loss is averaged."""
     loss: float
-    """Cross-entropy at the weights themselves, in nats."""
+    """Cross-entropy at the weights, in nats."""
     eigenvalues: tuple[float, ...]
-    """Of the Hessian, the largest first."""
+    """Eigenvalues of the Hessian, the largest first."""
     distances: tuple[float, ...]
-    """Along the first two eigenvectors, which have length 1, in units of the parameters."""
+    """Distances along the first two eigenvectors, which have length 1, in units of the parameters."""
     losses: tuple[tuple[float, ...], ...]
-    """The loss at (distance along the first, along the second), in nats."""
+    """The loss in nats, by distance along the first eigenvector and along the second."""
     seconds: float
-    """That the measurement took."""
+    """Duration of the measurement."""
     measured_at: str
     environment: Mapping[str, str]
 
@@ -196,7 +206,7 @@ class Landscape:
 
 
 def from_dict(values: Mapping[str, Any]) -> Landscape:
-    """The inverse of `Landscape.to_dict`. Raises TypeError or KeyError for anything else."""
+    """The inverse of `Landscape.to_dict`. Raises TypeError or KeyError for other values."""
     lists = {name: tuple(values[name]) for name in ("eigenvalues", "distances")}
     return Landscape(**{**values, **lists, "losses": tuple(tuple(row) for row in values["losses"])})
 
@@ -210,9 +220,9 @@ def measure(
     device: str = "cpu",
     tell: Callable[[str], None] = lambda progress: None,
 ) -> Landscape:
-    """The landscape of a run whose weights were kept; `tell` hears how far it is.
+    """Measures the landscape of a run whose weights were kept. `tell` is called with the progress as text.
 
-    Raises FileNotFoundError where they are not there, ValueError where so many eigenvalues there are not.
+    Raises FileNotFoundError if the weights are missing, ValueError for more eigenvalues than the network has.
     """
     begun = time.perf_counter()
     model = build(config.model, DATASETS[config.data.dataset], config.keep_rate)

@@ -1,9 +1,9 @@
-"""What a training step of each arm costs: the paper calls its methods' overhead negligible (Sec. 1, Sec. 3.2).
+"""Cost of a training step of each arm: the paper calls its methods' overhead negligible (Sec. 1, Sec. 3.2).
 
     python -m crossarch.trainables.analysis.step_cost runs.json [--out FILE] [--device D] [--steps N] [--repeats R]
 
-`runs.json` is what `crossarch overhead --export` writes; torch and lion-pytorch suffice. Arms of one network take
-turns within one process, so that whatever else a machine does hits all alike, and ratios are taken turn by turn.
+`runs.json` comes from `crossarch overhead --export`; torch and lion-pytorch suffice. Arms of one network are timed in
+turns within one process, so that other load on the machine affects all alike, and ratios are computed turn by turn.
 """
 
 import json
@@ -34,16 +34,16 @@ from crossarch.trainables.training.state import Progress
 
 
 class Timeable(Protocol):
-    """Something whose steps can be timed."""
+    """An object whose steps can be timed."""
 
     def seconds(self, steps: int) -> float:
-        """Seconds a step, over so many."""
+        """Mean seconds per step over `steps` steps."""
 
 
 def in_turns(benches: Sequence[Timeable], *, steps: int, repeats: int, untimed: int = 1) -> list[list[float]]:
-    """Seconds a step of each bench in each of `repeats` turns, each of `untimed` and then `steps` timed steps.
+    """Seconds per step of each bench in each of `repeats` turns.
 
-    Every turn begins with another bench.
+    In a turn each bench takes `untimed` steps and then `steps` timed ones. Every turn begins with another bench.
     """
     seconds: list[list[float]] = [[] for _ in benches]
     for turn in range(repeats):
@@ -57,7 +57,7 @@ def in_turns(benches: Sequence[Timeable], *, steps: int, repeats: int, untimed: 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Lets torch use one thread for a while."""
+    """Limits torch to one thread in the context."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -67,28 +67,28 @@ def one_thread() -> Iterator[None]:
 
 
 def synchronize(device: torch.device) -> None:
-    """Waits until the device has done all that it was given."""
+    """Waits until a CUDA device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def ratios(values: Sequence[float], others: Sequence[float]) -> tuple[float, tuple[float, float]]:
-    """The median of `values` over `others`, turn by turn, and its 95 % confidence interval."""
-    each = [value / other for value, other in zip(values, others, strict=True)]
-    return statistics.median(each), median_interval(each)
+    """The median of the ratios of `values` to `others`, turn by turn, and its 95 % confidence interval."""
+    by_turn = [value / other for value, other in zip(values, others, strict=True)]
+    return statistics.median(by_turn), median_interval(by_turn)
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """The lower and the upper one."""
+    """The lower and the upper quartile."""
     lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
     return lower, upper
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Order statistics between which the median lies with at least 95 % confidence, whatever the distribution.
+    """A distribution-free confidence interval of the median, of at least 95 %, from order statistics.
 
-    The k-th smallest and k-th largest of n values, k the greatest with P(Binomial(n, 1/2) < k) <= 2.5 %.
-    Raises ValueError where there are too few values for it.
+    The k-th smallest and k-th largest of n values, with the largest k for which P(Binomial(n, 1/2) < k) <= 2.5 %.
+    Raises ValueError for too few values.
     """
     n, k, below = len(values), 0, 0.5 ** len(values)
     while below <= 0.025:
@@ -101,15 +101,15 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 WARMUP_STEPS = 3
-"""Not timed: memory is allocated and kernels are chosen. Later, one at the beginning of every turn."""
+"""Initial untimed steps, which allocate memory and choose kernels. Later, every turn has one untimed step."""
 
 FEWEST_REPEATS = 6
-"""Fewer have no 95 % interval of their median."""
+"""Minimum number of turns: fewer have no 95 % interval of their median."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """A run whose steps are timed. The first of a network is what the others are compared with."""
+    """A run whose steps are timed. The first run of a network is the reference for its others."""
 
     network: str
     arm: str
@@ -118,17 +118,17 @@ class Timed:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds a step of one run, and ratios to the network's first run, turn by turn."""
+    """Seconds per step of one run, and ratios to the network's first run, computed turn by turn."""
 
     network: str
     arm: str
     epochs: int
     keep_rate: float
-    """While timed."""
+    """The keep rate in the timed steps."""
     seconds: tuple[float, ...]
-    """A step's, in each turn."""
+    """Seconds per step in each turn."""
     median: float
-    """Of the seconds; `quartiles` too."""
+    """Median of `seconds`; `quartiles` are the quartiles of `seconds`."""
     quartiles: tuple[float, float]
     ratio: float
     """Median of the turns' ratios."""
@@ -136,19 +136,19 @@ class Cost:
     ratio_interval: tuple[float, float]
     """95 % confidence interval of the ratio's median, by order statistics."""
     run_ratio: float
-    """Of a whole run: ratio times epochs over the first run's epochs."""
+    """Ratio of whole runs: `ratio` times epochs over the first run's epochs."""
     run_ratio_with_teacher: float | None
-    """The teacher's own training counted, too; None without a teacher, or where its steps were not timed."""
+    """The same with the teacher's training included; None without a teacher, or if its steps were not timed."""
 
 
 class Bench:
-    """One run, ready to take steps on random images in the epoch of its lowest keep rate."""
+    """One run on random images, in the epoch of its lowest keep rate."""
 
     def __init__(self, config: RunConfig, device: str) -> None:
         self.work = make_work(config, device, config.batch_size)
 
     def seconds(self, steps: int) -> float:
-        """Seconds a step, over `steps` of the training loop's own steps."""
+        """Mean seconds per step over `steps` steps of the reference loop."""
         work, config, progress = self.work, self.work.config, self.work.progress
         synchronize(work.images.device)
         begun = time.perf_counter()
@@ -160,7 +160,7 @@ class Bench:
 
 
 def make_work(config: RunConfig, device: str, count: int | None = None) -> Work:
-    """The run on `count` random images, or as many as it has, in the epoch of its lowest keep rate."""
+    """The run on `count` random images, by default as many as it has, in the epoch of its lowest keep rate."""
     torch.manual_seed(config.seed)
     facts = DATASETS[config.data.dataset]
     count = count or config.data.images_per_class * facts.classes
@@ -179,7 +179,7 @@ def make_work(config: RunConfig, device: str, count: int | None = None) -> Work:
 
 
 def costly_epoch(config: RunConfig) -> int:
-    """Of the epochs in which most paths are dropped, that of the highest learning rate."""
+    """The epoch with the lowest keep rate; of several, the one with the highest learning rate."""
     return min(
         range(config.epochs),
         key=lambda epoch: (keep_rate(epoch, config.keep_rate, config.phases), -learning_rate(epoch, config)),
@@ -188,7 +188,7 @@ def costly_epoch(config: RunConfig) -> int:
 
 @one_thread()
 def take_turns(configs: Sequence[RunConfig], *, steps: int, repeats: int, device: str = "cpu") -> list[list[float]]:
-    """Seconds a step of each run in each of `repeats` turns, each of one untimed and `steps` timed steps, in turns."""
+    """`in_turns` of the runs after WARMUP_STEPS: seconds per step of each run in each of `repeats` turns."""
     benches = [Bench(config, device) for config in configs]
     for bench in benches:
         bench.seconds(WARMUP_STEPS)
@@ -203,9 +203,9 @@ def measure(
     device: str = "cpu",
     on_network: Callable[[str], None] = lambda network: None,
 ) -> dict[str, Any]:
-    """Times all runs, network by network: a document for JSON, with all that one must know to judge it.
+    """Times all runs, network by network. Returns a document for JSON, with the conditions of the measurement.
 
-    `on_network` hears of each network before its turns. Raises ValueError for too few steps or repeats.
+    `on_network` is called with each network before its turns. Raises ValueError for too few steps or repeats.
     """
     if steps < 1 or repeats < FEWEST_REPEATS:
         raise ValueError(f"steps = {steps}, repeats = {repeats}: at least 1 and {FEWEST_REPEATS} are needed")
@@ -232,15 +232,22 @@ def measure(
 def compare(
     run: Timed, seconds: Sequence[float], first: Timed, reference: Sequence[float], medians: Mapping[RunConfig, float]
 ) -> Cost:
-    """The cost of `run`, whose steps took `seconds` while those of `first` took `reference`.
+    """The cost of `run` relative to the network's first run.
 
-    `medians` are the seconds a step of all runs so far.
+    Args:
+        run: The run.
+        seconds: Its seconds per step in each turn.
+        first: The network's first run.
+        reference: The first run's seconds per step in each turn.
+        medians: Median seconds per step of all runs measured so far.
     """
     ratios = [own / other for own, other in zip(seconds, reference, strict=True)]
     teacher = run.config.kd.teacher if run.config.kd else None
     whole = statistics.median(reference) * first.config.epochs
     run_ratio = statistics.median(ratios) * run.config.epochs / first.config.epochs
-    taught = medians[teacher] * teacher.epochs / whole if teacher in medians and teacher else None
+    teacher_ratio = None
+    if teacher is not None and teacher in medians:
+        teacher_ratio = medians[teacher] * teacher.epochs / whole
     return Cost(
         network=run.network,
         arm=run.arm,
@@ -253,7 +260,7 @@ def compare(
         ratio_quartiles=quartiles(ratios),
         ratio_interval=median_interval(ratios),
         run_ratio=run_ratio,
-        run_ratio_with_teacher=None if taught is None else run_ratio + taught,
+        run_ratio_with_teacher=None if teacher_ratio is None else run_ratio + teacher_ratio,
     )
 
 
@@ -261,7 +268,7 @@ HEADINGS = ("Network", "Arm", "ms a step", "ratio", "95 % interval", "run", "run
 
 
 def table(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The rows under HEADINGS, in words; ratios are to the network's first arm, the last two of whole runs."""
+    """The rows under HEADINGS as texts; ratios are to the network's first arm, the last two of whole runs."""
     return [
         (
             cost["network"],
@@ -277,7 +284,7 @@ def table(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def read_runs(path: Path) -> list[Timed]:
-    """The runs of a file that `crossarch overhead --export` wrote. Raises ValueError, in one sentence, otherwise."""
+    """The runs in a file of `crossarch overhead --export`. Raises ValueError, in one sentence, for any other file."""
     try:
         entries = json.loads(path.read_bytes())
         return [Timed(**{**entry, "config": from_dict(entry["config"])}) for entry in entries]
@@ -297,9 +304,20 @@ def time_runs(
     headings: tuple[str, ...],
     table: Callable[[Mapping[str, Any]], list[tuple[str, ...]]],
 ) -> dict[str, Any] | None:
-    """Times the runs of a file that `crossarch <name> --export` writes, as a command line says, and prints the table.
+    """Runs a timing command: parses the command line, measures, writes the document and prints the table.
 
-    `timed` is what a turn has so many of: option, default, help; `repeats` the default. None where input was refused.
+    Args:
+        arguments: The command line.
+        name: Of the command `crossarch <name> --export`, which writes the file of runs.
+        description: Of the command.
+        timed: The option for the length of a turn: its name, default and help.
+        repeats: Default number of turns.
+        measure: The function that measures.
+        headings: Of the table.
+        table: The rows of the table, from the document.
+
+    Returns:
+        The document; None if the input was refused.
     """
     parser = Parser(prog=f"python -m crossarch.trainables.analysis.{name}", description=description)
     parser.add_argument("runs", type=Path, help=f"JSON file: what `crossarch {name} --export` writes")

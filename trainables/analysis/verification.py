@@ -1,7 +1,7 @@
-"""Whether a distilled set is read in the whitening it was made in: a ConvNet trained on it briefly tells.
+"""Verifies the whitening of a distilled set by training a ConvNet on it briefly.
 
-A set that is tested in the wrong whitening gives far too low an accuracy, which is the field's most reported mishap
-(notes, Whitening). Networks are tested on validation images: nothing here sees test data.
+Testing in the wrong whitening gives a much lower accuracy, the most reported problem with distilled sets (notes,
+Whitening). Networks are tested on validation images; test data are not used.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from crossarch.trainables.training.probe import accuracy_after, brief_run
 
 VALIDATION_IMAGES = 3000
 IMAGES_SEEN = 30_000
-"""Training images of one probe, repeated ones counted: 300 epochs of 100 images."""
+"""Training images of one probe, repetitions included: 300 epochs of 100 images."""
 
 MOST_EPOCHS = 500
 BATCH_SIZE = 100
@@ -27,44 +27,45 @@ NETWORKS: dict[str | None, dict[str, Any]] = {
     None: {"model.norm": "batch", "model.width": 0.5},
     "mtt": {"model.norm": "instance", "model.channels": (128, 128, 128)},
 }
-"""The ConvNet of a probe, by the distiller; None for any other. MTT's sets are learned by a network of their own."""
+"""Changes to a probe's ConvNet by distiller; None for all other distillers. MTT's sets were distilled with another
+network."""
 
 TOLERANCE = 7.0
-"""Percentage points by which so short a training may miss the published accuracy of a whole one.
+"""Percentage points by which a probe's short training may differ from the published accuracy of a full training.
 
-Measured on the published sets of CIFAR-10 (one seed): FRePo's of 1 and 10 images a class came out 1.7 points above and
-1.0 below it, MTT's 1.4 below and 4.6 above; of these, that of 1 image lost 14 points in `channel`, but only 0.3 in
-`frepo`, which a network with InstanceNorm cannot tell from `zca`. Sets learned from all training images do a little
-better on validation images, which are some of these.
+Measured on the published sets of CIFAR-10 (one seed): FRePo's of 1 and 10 images per class were 1.7 points above and
+1.0 below it, MTT's 1.4 below and 4.6 above. MTT's of 1 image lost 14 points in `channel`, but only 0.3 in `frepo`,
+which a network with InstanceNorm cannot distinguish from `zca`. Sets distilled from all training images have a slightly
+higher accuracy on validation images, which are among these.
 """
 
 MARGIN = 3.0
-"""Percentage points by which one whitening must beat another to be named as the one that fits."""
+"""Percentage points by which a whitening must be better than the others to be the verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """One ConvNet trained on the set, and tested on images in one whitening."""
+    """The result of a ConvNet trained on the set and tested on images in one whitening."""
 
     whitening: str
     accuracy: float
-    """In %, on `images` validation images."""
+    """Accuracy in % on `images` validation images."""
     images: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the probes say."""
+    """The verdict of the probes on the set's whitening."""
 
     probes: tuple[Probe, ...]
     expected: float | None
     """The accuracy published for such a set and network in %, if there is one."""
     fits: str | None
-    """The whitening that the set is in; None where the probes cannot tell."""
+    """The whitening that the set is in; None if the probes cannot decide."""
 
 
 def recipe(dataset: str, images_per_class: int, distiller: str) -> RunConfig:
-    """`brief_run` of the network of NETWORKS."""
+    """`brief_run` with the distiller's network of NETWORKS."""
     short = brief_run(
         dataset,
         images_per_class,
@@ -79,7 +80,7 @@ def recipe(dataset: str, images_per_class: int, distiller: str) -> RunConfig:
 def probe(
     manifest: Manifest, images: Tensor, labels: Tensor, whitening: str, library: Library, device: str = "cpu"
 ) -> Probe:
-    """Trains on the set's images (N, C, H, W) and labels, and tests on real images in `whitening`."""
+    """Trains on the set's images (N, C, H, W) and labels, and tests on real validation images in `whitening`."""
     validation, classes = (part[:VALIDATION_IMAGES] for part in library.part(manifest.dataset, whitening, "validation"))
     run = recipe(manifest.dataset, manifest.images_per_class, manifest.distiller)
     train = images, targets(labels, manifest, manifest.label_temperature)
@@ -90,20 +91,30 @@ def probe(
 def verify(
     measure: Callable[[str], Probe], claimed: str | None, candidates: Sequence[str], expected: float | None
 ) -> Verdict:
-    """Probes the whitening that is claimed and, where its accuracy is not as expected, the other candidates.
+    """Probes the claimed whitening and, if its accuracy is not as expected, the other candidates.
 
-    `measure` trains one probe. With no expectation, or no claim, all candidates are probed, and the best fits if it
-    leads by MARGIN points; a claimed one fits, too, if it is that close to the best.
+    Without an expectation or a claim, all candidates are probed. The best one fits if it leads by MARGIN points; the
+    claimed one also fits if it is within MARGIN points of the best.
+
+    Args:
+        measure: Trains one probe in a whitening.
+        claimed: The whitening that the set claims to be in, if any.
+        candidates: The whitenings to probe.
+        expected: The published accuracy in %, if any.
     """
     probes = [measure(claimed)] if claimed else []
     if probes and expected is not None and abs(probes[0].accuracy - expected) <= TOLERANCE:
         return Verdict(probes=tuple(probes), expected=expected, fits=claimed)
     probes += [measure(name) for name in candidates if name != claimed]
-    best, *others = sorted(probes, key=lambda each: each.accuracy, reverse=True)
-    close = [each.whitening for each in (best, *others) if best.accuracy - each.accuracy < MARGIN]
-    plausible = expected is None or best.accuracy >= expected - TOLERANCE
-    fits = claimed if claimed in close else best.whitening if len(close) == 1 else None
-    return Verdict(probes=tuple(probes), expected=expected, fits=fits if plausible else None)
+    best = max(probes, key=lambda result: result.accuracy)
+    close = [result.whitening for result in probes if best.accuracy - result.accuracy < MARGIN]
+    fits = None
+    if expected is None or best.accuracy >= expected - TOLERANCE:
+        if claimed in close:
+            fits = claimed
+        elif len(close) == 1:
+            fits = best.whitening
+    return Verdict(probes=tuple(probes), expected=expected, fits=fits)
 
 
 def candidates(dataset: str) -> tuple[str, ...]:

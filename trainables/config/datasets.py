@@ -1,4 +1,4 @@
-"""What is known of each data set before anything is read: shapes, sizes, whitenings, its digest."""
+"""Static facts of each data set: shapes, sizes, whitenings and digest."""
 
 from dataclasses import dataclass
 
@@ -8,54 +8,54 @@ WHITENINGS: dict[str, str] = {
     "frepo": "FRePo's: normalised per channel, then ZCA with ridge 0.1 trace(covariance) / pixels",
     "channel_mtt": "MTT's constants for CIFAR, per channel: mean .4914 .4822 .4465, std .2023 .1994 .2010",
 }
-"""What is done to images before a network sees them: name -> meaning. Fitted on all training images."""
+"""Whitenings by name, with their meaning. They are applied to a network's input and fitted on all training images."""
 
 FOR_ANY_IMAGES = ("channel", "zca", "frepo")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A data set as its publisher offers it."""
+    """The publisher's archive of a data set."""
 
     url: str
     md5: str
-    """Of the file, 32 hexadecimal digits."""
+    """MD5 of the file, 32 hexadecimal digits."""
     folder: str
-    """The one folder in it."""
+    """The archive's only top-level folder."""
 
     @property
     def file(self) -> str:
-        """The file's name."""
+        """File name in the URL."""
         return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Facts of one data set, as the networks see it."""
+    """Facts of one data set, in the shape of the networks' input."""
 
     classes: int
     channels: int
     resolution: int
     """Height and width in pixels."""
     train: int
-    """Images in the training file: for training and validation."""
+    """Number of images for training and validation."""
     test: int
-    """Test images."""
+    """Number of test images."""
     images_per_class: int
-    """Images that every class has left for training at least, after the validation images."""
+    """Minimum number of training images per class, without the validation images."""
     digest: str
-    """What makes the data set itself; part of every run's identity, as `sha256:...` or `md5:...`.
+    """Digest of the contents, part of every run's identity: `sha256:...` or `md5:...`.
 
-    SHA-256 is over the decoded images and labels as unsigned bytes: training images, test images, training labels,
-    test labels; reading verifies it. MD5 is the publisher's, of the archive.
+    SHA-256 is over the decoded images and labels as unsigned bytes, in the order training images, test images, training
+    labels, test labels; it is verified on reading. MD5 is the publisher's, of the archive.
     """
     source: str
     brightest: int = 255
-    """The largest value of a raw pixel."""
+    """Largest raw pixel value."""
     whitenings: tuple[str, ...] = FOR_ANY_IMAGES
-    """The whitenings that the data set may have."""
+    """Whitenings allowed for the data set."""
     archive: Archive | None = None
-    """None: the data come with a package."""
+    """The archive to download; None if the data are included in a package."""
 
 
 DATASETS = {
@@ -126,9 +126,9 @@ DATASETS = {
 def check_choice(
     dataset: str, whitening: str | None = None, images_per_class: int | None = None, where: str = ""
 ) -> None:
-    """Raises ValueError for a data set that there is not, or a whitening or so many images per class as it has not.
+    """Raises ValueError for an unknown data set, or a whitening or number of images per class that it does not have.
 
-    `where` begins the names in the message; None is not checked.
+    `where` is the prefix of names in the message. None is not checked.
     """
     if dataset not in DATASETS:
         raise ValueError(f"{where}dataset = {dataset!r} is not one of {', '.join(DATASETS)}")

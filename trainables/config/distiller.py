@@ -1,38 +1,35 @@
-"""The description of one distillation: frozen, validated, and complete enough to distil again; and its identity."""
+"""Configuration of a dataset distillation, frozen, validated and sufficient to repeat it; and its identity."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Literal, Self
+
+from pydantic import ValidationError, model_validator
 
 from crossarch.trainables.config.datasets import DATASETS, WHITENINGS, check_choice
+from crossarch.trainables.config.errors import sentence
 from crossarch.trainables.config.identity import canonical
-from crossarch.trainables.config.run import Settings, setting
+from crossarch.trainables.config.part import Part, setting
 
 LABEL_TEMPERATURES = {"cifar10": 0.3, "cifar100": 0.04, "tiny_imagenet": 0.02, "digits": 0.3}
-"""t by which networks are trained on FRePo's labels, softmax(y / t): the paper's (App. C), and for digits ours.
+"""Temperature t of FRePo's labels, softmax(y / t), by data set: the paper's (App. C), and ours for digits.
 
-For digits 0.1, 0.2, 0.3 and 0.5 were tried: a ConvNet trained on 1 image a class got 89, 91, 93 and 94 % of the 95
-validation images (mean of seeds 100 to 102). The last two cannot be told apart, and 0.3 is CIFAR-10's.
+For digits, a ConvNet trained on 1 image per class reached 89, 91, 93 and 94 % on the 95 validation images with t = 0.1,
+0.2, 0.3 and 0.5 (mean of seeds 100 to 102). The last two are indistinguishable, and 0.3 is CIFAR-10's.
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class DistillConfig(Settings):
-    """What all distillers have in common; the settings of each are a subclass of it."""
+class DistillConfig(Part):
+    """Settings common to all distillers; each distiller has a subclass with its own settings."""
 
-    distiller: ClassVar[str]
-    """The method's name, in the store and on the command line."""
-
-    dataset: str = setting("data set that is distilled", source="Sec. 4.1", choices=tuple(DATASETS))
+    distiller: str = setting("the method's name, in the store and on the command line", source="ours")
+    dataset: str = setting(f"data set that is distilled: {', '.join(DATASETS)}", source="Sec. 4.1")
     images_per_class: int = setting("distilled images of each class (IPC)", source="Sec. 4.1", unit="images", low=1)
     whitening: str | None = setting(
-        "space the images are learned in; None: frepo for colour images, channel for grey ones",
+        f"whitening of the images: {', '.join(WHITENINGS)}; None: frepo for colour images, channel for grey ones",
         source="FRePo, lib/dataset/dataloader.py: grey images are only standardised",
         default=None,
-        choices=tuple(WHITENINGS),
     )
     steps: int = setting("updates of the distilled images", source="FRePo: 500,000", unit="steps", low=1)
     label_temperature: float | None = setting(
@@ -42,34 +39,34 @@ class DistillConfig(Settings):
         above=0,
     )
     seed: int = setting("of images, networks and batches", source="ours", default=0, low=0, high=2**31 - 1)
-    precision: str = setting(
-        "of images, weights and arithmetic", source="ours", default="float32", choices=("float32", "float64")
+    precision: Literal["float32", "float64"] = setting(
+        "of images, weights and arithmetic", source="ours", default="float32"
     )
 
-    def __post_init__(self) -> None:
-        """Raises ValueError also for a whitening or a number of images that the data set does not have."""
-        super().__post_init__()
+    @model_validator(mode="after")
+    def _check_data(self) -> Self:
         check_choice(self.dataset, self.whitening, self.images_per_class)
+        return self
 
     def resolved(self) -> Self:
-        """The same distillation with nothing left to a rule: what None stands for, written out."""
+        """The configuration with every None replaced by the value of its default rule."""
         grey = DATASETS[self.dataset].channels == 1
-        return dataclasses.replace(
-            self,
-            whitening=self.whitening or ("channel" if grey else "frepo"),
-            label_temperature=self.label_temperature or LABEL_TEMPERATURES.get(self.dataset, 0.3),
+        return self.model_copy(
+            update={
+                "whitening": self.whitening or ("channel" if grey else "frepo"),
+                "label_temperature": self.label_temperature or LABEL_TEMPERATURES.get(self.dataset, 0.3),
+            }
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON, the distiller's name among them."""
-        return {"distiller": self.distiller, **dataclasses.asdict(self)}
+        """Plain values for JSON, including the distiller's name."""
+        return self.model_dump()
 
 
-@dataclass(frozen=True, kw_only=True)
 class FRePoConfig(DistillConfig):
     """FRePo (Zhou, Nezhadarya & Ba 2022); the defaults are its authors', with 500,000 steps and width 1."""
 
-    distiller: ClassVar[str] = "frepo"
+    distiller: Literal["frepo"] = setting("tag of FRePo", source="ours", default="frepo")
 
     learning_rate: float = setting(
         "of images and labels (LAMB) at the start; a cosine takes it to a tenth",
@@ -125,18 +122,18 @@ class FRePoConfig(DistillConfig):
     )
 
     def resolved(self) -> Self:
-        """As every distiller's, with the rule of mirroring applied."""
+        """As `DistillConfig.resolved`, and with `mirror` from FRePo's rule."""
         mirror = mirrors(self.dataset, self.images_per_class) if self.mirror is None else self.mirror
-        return dataclasses.replace(super().resolved(), mirror=mirror)
+        return super().resolved().model_copy(update={"mirror": mirror})
 
 
 def mirrors(dataset: str, images_per_class: int) -> bool:
-    """FRePo's rule: CIFAR-10 always, CIFAR-100 and Tiny-ImageNet at 1 image a class, digits never."""
+    """FRePo's mirroring rule: CIFAR-10 always, CIFAR-100 and Tiny-ImageNet at 1 image per class, digits never."""
     return dataset == "cifar10" or (dataset in ("cifar100", "tiny_imagenet") and images_per_class == 1)
 
 
-CONFIGS: dict[str, type[DistillConfig]] = {config.distiller: config for config in (FRePoConfig,)}
-"""The settings of each distiller by its name."""
+CONFIGS: dict[str, type[DistillConfig]] = {"frepo": FRePoConfig}
+"""Configuration classes by distiller."""
 
 
 def from_dict(values: Mapping[str, Any]) -> DistillConfig:
@@ -145,28 +142,23 @@ def from_dict(values: Mapping[str, Any]) -> DistillConfig:
     Raises ValueError, in one sentence, for an unknown distiller, an unknown or missing setting, or a value that is
     not allowed.
     """
-    given = dict(values)
-    name = given.pop("distiller", None)
+    name = values.get("distiller")
     if name not in CONFIGS:
         raise ValueError(f"distiller = {name!r} is not one of {', '.join(CONFIGS)}")
-    fields = {field.name: field for field in dataclasses.fields(CONFIGS[name])}
-    unknown = [key for key in given if key not in fields]
-    if unknown:
-        raise ValueError(f"{unknown[0]} is unknown; known to {name}: {', '.join(fields)}")
-    missing = [key for key, field in fields.items() if field.default is dataclasses.MISSING and given.get(key) is None]
-    if missing:
-        raise ValueError(f"{missing[0]} is missing, but a distillation needs it")
-    return CONFIGS[name](**given)
+    try:
+        return CONFIGS[name].model_validate(values)
+    except ValidationError as error:
+        raise ValueError(sentence(error, CONFIGS[name])) from error
 
 
 METHOD_VERSIONS = {"frepo": 1}
-"""Raised whenever the same configuration would distil to another set."""
+"""Incremented when an unchanged configuration gives a different distilled set."""
 
 
 def distill_digest(config: DistillConfig) -> str:
-    """64 hexadecimal digits of SHA-256 over all that can change the result, the seed included.
+    """SHA-256 (64 hexadecimal digits) of everything that can change the result, including the seed.
 
-    A rule's outcome, written out, is the same configuration.
+    It is computed from the resolved configuration: None and the value of its default rule give the same digest.
     """
     identity = {
         "distiller": config.distiller,
@@ -178,5 +170,5 @@ def distill_digest(config: DistillConfig) -> str:
 
 
 def distill_id(config: DistillConfig) -> str:
-    """The name of a distillation in MLflow and the file system: `<distiller>-<digest>-s<seed>`."""
+    """Name of a dataset distillation in MLflow and the file system: `<distiller>-<digest, 16 digits>-s<seed>`."""
     return f"{config.distiller}-{distill_digest(config)[:16]}-s{config.seed}"

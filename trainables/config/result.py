@@ -1,4 +1,4 @@
-"""What one run leaves behind: plain values that the ledger, MLflow and a bare machine's JSON files all share."""
+"""Result of a run: plain values shared by the ledger, MLflow and the JSON files of training without Ray."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,9 +9,12 @@ from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.config.run import RunConfig, from_dict
 
 Outcome = Literal["finished", "diverged", "failed", "blocked", "stopped"]
-"""`diverged`: the loss left the finite numbers. `failed`: an error or lost workers. `blocked`: its teacher did not
-finish. `stopped`: ended early, as asked, where others did better. Only `finished` and `diverged` are results; `failed`
-and `blocked` are tried again by the next `run`, `stopped` by the next that does not stop runs early."""
+"""How a run ended.
+
+`finished`: trained to the end. `diverged`: the loss became non-finite. `failed`: an error or lost workers. `blocked`:
+the teacher did not finish. `stopped`: early stopping, as other runs did better. Only `finished` and `diverged` are
+results; `failed` and `blocked` are retried by the next `run`, `stopped` by the next one without early stopping.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,64 +22,71 @@ class Point:
     """One report during training, at the end of an epoch."""
 
     epoch: int
-    """Epochs done, from 1."""
+    """Number of completed epochs, from 1."""
     train_loss: float
-    """Mean loss over the steps since the last report, as trained (augmented, dropped, distilled)."""
+    """Mean training loss over the steps since the last report, with augmentation, DropPath and distillation term."""
     learning_rate: float
     keep_rate: float
     keep_rate_observed: float | None = None
-    """Share of paths kept since the last report; None where the network drops none."""
+    """Share of paths kept since the last report; None without DropPath."""
     validation_accuracy: float | None = None
-    """In %, on at most 1,000 validation images; None at reports without evaluation."""
+    """Accuracy in % on at most 1,000 validation images; None at reports without evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """The outcome of one run. Accuracies are in %, times in seconds, instants in ISO 8601 UTC."""
+    """Result of one run. Accuracies are in %, durations in seconds, times in ISO 8601 UTC."""
 
     config: RunConfig
     outcome: Outcome
     error: str | None = None
-    """Why it did not finish, in one paragraph; None where it did."""
+    """Why the run did not finish, in one paragraph; None if it did."""
     test_accuracy: float | None = None
-    """Final epoch, whole test set, in %."""
+    """Accuracy after the final epoch on the whole test set, in %."""
     test_loss: float | None = None
-    """Final epoch, whole test set, mean cross-entropy in nats."""
+    """Mean cross-entropy after the final epoch on the whole test set, in nats."""
     validation_accuracy: float | None = None
-    """Final epoch, all validation images, in %: what a search may optimise."""
+    """Accuracy after the final epoch on all validation images, in %; the objective of searches."""
     best_test_accuracy: float | None = None
-    """The best of `test_evaluations` on the whole test set, in %: selected on test data, never a headline."""
+    """Best of `test_evaluations` on the whole test set, in %: selected on test data, so never a main result."""
     curve: tuple[Point, ...] = ()
     parameters: int = 0
-    """Trained parameters of the network."""
+    """Number of trainable parameters."""
     steps: int = 0
-    """Optimizer steps taken."""
+    """Number of optimizer steps."""
     training_seconds: float = 0.0
-    """In the training loop alone, summed over resumptions."""
+    """Seconds in the training loop only, summed over resumptions."""
     device_seconds: float = 0.0
-    """From building the network to the end of its test, evaluations included, summed over resumptions."""
+    """Seconds from building the network to the end of its test, with evaluations, summed over resumptions."""
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Hardware, versions and commit (`environment.describe`)."""
     teacher_sha256: str | None = None
-    """Digest of the teacher's weights this run learned from."""
+    """SHA-256 of the teacher's weights."""
     weights_sha256: str | None = None
-    """Digest of this run's final weights, where they were kept."""
+    """SHA-256 of the final weights, if they were kept."""
+    former_run_id: str | None = None
+    """The run id given by an earlier version of crossarch, if the ledger was migrated."""
     started_at: str = ""
     finished_at: str = ""
 
     @property
     def run_id(self) -> str:
-        """`<config hash>-s<seed>`."""
+        """Run id, `<config hash>-s<seed>`."""
         return run_id(self.config)
 
     @property
     def is_result(self) -> bool:
-        """Whether the outcome is what the configuration leads to, so that training again would not change it."""
+        """Whether the outcome follows from the configuration, so that training again would not change it."""
         return self.outcome in ("finished", "diverged")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested values, ready for JSON."""
-        return dataclasses.asdict(self)
+        """Nested plain values for JSON."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return values | {
+            "config": self.config.to_dict(),
+            "curve": [dataclasses.asdict(point) for point in self.curve],
+            "environment": dict(self.environment),
+        }
 
 
 def result_from_dict(values: Mapping[str, Any]) -> RunResult:

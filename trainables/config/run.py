@@ -1,175 +1,82 @@
-"""The description of one run: frozen, validated, and complete enough to train it again.
+"""Configuration of one run: frozen pydantic models without unknown keys, sufficient to repeat the training.
 
-This is the vocabulary that all three rooms share, in the standard library alone. Dotted names
-(`keep_rate.minimum`, `kd.alpha`) are the same here, in search spaces, in the ledger and in MLflow.
+All packages share these names: dotted names (`keep_rate.minimum`, `kd.alpha`) are the same here, on the command line,
+in search spaces, in the ledger and in MLflow. A part with several forms is a tagged union with the discriminator
+`data.kind`, `model.architecture`, `model.norm.kind`, `learning_rate.schedule` or `optimizer.name`; each form has only
+the settings that it uses.
 
-A part that does not apply is `None`, never a set of neutral values, so that one run has one description:
-no DropPath is `keep_rate=None`, no distillation is `kd=None`, and `phases` is there exactly when a schedule
-uses it. Symbols are the paper's (Zhong & Liu, Alg. 1, Eq. 2, Eq. 3, App. C).
+A part that does not apply is None: `keep_rate=None` without DropPath, `kd=None` without knowledge distillation, and
+`phases` is set if and only if a schedule uses it. None is left out of a run's identity, so a new
+setting that is off by default is None by default. Symbols are the paper's (Zhong & Liu, Alg. 1, Eq. 2, Eq. 3, App. C).
 """
 
-import copy
-import dataclasses
-import functools
 import re
-import sys
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass
-from types import UnionType
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from crossarch.trainables.config.datasets import DATASETS, WHITENINGS, check_choice
+from crossarch.trainables.config.errors import sentence
+from crossarch.trainables.config.layers import merge_layers
+from crossarch.trainables.config.part import Part, forms, setting
 
+Operation = Literal["color", "crop", "cutout", "flip", "scale", "rotate"]
+AUGMENTATIONS: tuple[Operation, ...] = typing.get_args(Operation)
+"""The operations of DSA's pool (App. C, Augmentation)."""
 
-def setting(
-    meaning: str,
-    *,
-    source: str,
-    default: Any = MISSING,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """A documented field: `low` and `high` are allowed values, `above` is an excluded lower bound.
-
-    A field with a lower bound is a number; None is allowed only where it is the default.
-    """
-    metadata = {
-        "meaning": meaning,
-        "source": source,
-        "unit": unit,
-        "low": low,
-        "high": high,
-        "above": above,
-        "choices": choices,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-class Settings:
-    """What every part of a configuration does: check its values against what its fields allow."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
-
-    def __post_init__(self) -> None:
-        """Raises ValueError, in one sentence, for a value outside what its field allows."""
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is None and field.default is not None:
-                raise ValueError(f"{field.name} = None, but a run needs it")
-            for item in value if isinstance(value, tuple) else (value,):
-                if item is not None and not isinstance(item, Settings):
-                    check_value(field, item)
-            if value is not None:
-                check_kind(field, value)
-
-
-Part = TypeVar("Part", bound=Settings)
-
-
-def check_value(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raises ValueError where `value` is none of the field's choices, no number, not finite, or out of its bounds."""
-    rules = field.metadata
-    if rules["choices"] and value not in rules["choices"]:
-        raise ValueError(f"{field.name} = {value!r} is not one of {', '.join(rules['choices'])}")
-    if rules["low"] is None and rules["above"] is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{field.name} = {value!r} is not a number in {allowed_range(rules)}")
-    in_range = (
-        abs(value) <= sys.float_info.max  # a whole number may be more than any float
-        and (rules["low"] is None or value >= rules["low"])
-        and (rules["high"] is None or value <= rules["high"])
-        and (rules["above"] is None or value > rules["above"])
-    )
-    if not in_range:
-        raise ValueError(f"{field.name} = {value!r} is outside {allowed_range(rules)}")
-
-
-def check_kind(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raises ValueError where `value` is a list and the field is not, or the other way round, or of another kind."""
-    annotation: Any = field.type
-    kind = _kind(annotation)
-    if kind.is_list != isinstance(value, tuple):
-        raise ValueError(f"{field.name} = {value!r} is not {'a list' if kind.is_list else 'a single value'}")
-    if kind.is_list and None in value:
-        raise ValueError(f"{field.name} = {value!r} has an empty entry")
-    single = value if kind.is_list else (value,)
-    if kind.is_flag and not isinstance(value, bool):
-        raise ValueError(f"{field.name} = {value!r} is neither true nor false")
-    if kind.is_text and any(not isinstance(item, str) for item in single):
-        raise ValueError(f"{field.name} = {value!r} is not {'a list of names' if kind.is_list else 'a name'}")
-    if kind.is_whole and any(not isinstance(item, int) for item in single):
-        raise ValueError(
-            f"{field.name} = {value!r} is not {'a list of whole numbers' if kind.is_list else 'a whole number'}"
-        )
-
-
-class _Kind(NamedTuple):
-    """What a field's annotation allows, beside None."""
-
-    is_list: bool
-    is_flag: bool
-    is_text: bool
-    is_whole: bool
-
-
-@functools.cache
-def _kind(annotation: Any) -> _Kind:
-    kinds = set(typing.get_args(annotation)) - {type(None)} if isinstance(annotation, UnionType) else {annotation}
-    lists = [kind for kind in kinds if typing.get_origin(kind) is tuple]
-
-    def holds(kind: type) -> bool:
-        return kind in kinds or any(kind in typing.get_args(each) for each in lists)
-
-    return _Kind(is_list=bool(lists), is_flag=bool in kinds, is_text=holds(str), is_whole=holds(int))
-
-
-def allowed_range(rules: Mapping[str, Any]) -> str:
-    """The interval a field allows, as mathematics writes it: `(0, 1]`."""
-    left = f"[{rules['low']}" if rules["low"] is not None else f"({rules['above']}"
-    return f"{left}, {rules['high']}]" if rules["high"] is not None else f"{left}, inf)"
-
-
-AUGMENTATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
-ARCHITECTURES = ("convnet", "resnet18", "resnet50", "alexnet", "vgg11")
 FREPO_CHANNELS = (128, 256, 512)
+"""Output channels of FRePo's ConvNet, block by block."""
+
 TORCHVISION = "torchvision:"
-"""Begins the names of torchvision's networks: `torchvision:mobilenet_v3_small`."""
+"""Prefix of the names of torchvision's networks: `torchvision:mobilenet_v3_small`."""
+
 AUXILIARY = (f"{TORCHVISION}googlenet", f"{TORCHVISION}inception_v3")
-"""Those with auxiliary classifiers, which in training return several outputs."""
+"""Torchvision networks with auxiliary classifiers: not supported, as they return several outputs in training."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DataConfig(Settings):
-    """What the network is trained on: a distilled set, or a class-balanced subset of real images.
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""Tuple of names; a list is converted."""
 
-    Validation and test images are real, and whitened like the training images.
-    """
 
-    dataset: str = setting("data set", source="Sec. 4.1", choices=tuple(DATASETS))
+# Data
+
+
+class _Data(Part):
+    dataset: str = setting(f"real data set: {', '.join(DATASETS)}", source="Sec. 4.1")
     images_per_class: int = setting("training images of each class (IPC)", source="Sec. 4.1", unit="images", low=1)
     whitening: str = setting(
-        "whitening of all images; a distilled set brings its own",
+        f"whitening of all images: {', '.join(WHITENINGS)}; a distilled set brings its own",
         source="notes, Whitening",
         default="channel",
-        choices=tuple(WHITENINGS),
     )
-    selection: str | None = setting(
-        "how real images are chosen; None: at random, by the run's seed",
+
+
+class RealData(_Data):
+    """A class-balanced subset of real training images."""
+
+    kind: Literal["real"] = setting("tag of real images", source="Sec. 4.2")
+    selection: Literal["kmeans", "herding"] | None = setting(
+        "how the images are chosen; None: at random, by the run's seed",
         source="ours: baselines of the field",
         default=None,
-        choices=("kmeans", "herding"),
     )
-    distilled: str | None = setting(
-        "distilled set, by its name in the store; None for real images", source="Sec. 4.1", default=None
-    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_choice(self.dataset, self.whitening, self.images_per_class)
+        return self
+
+
+class DistilledData(_Data):
+    """A distilled set from the store. Validation and test images are real, and whitened as the set is."""
+
+    kind: Literal["distilled"] = setting("tag of distilled images", source="Sec. 4.1")
+    distilled_set: str = setting("name of the set in the store", source="Sec. 4.1")
     sha256: str | None = setting(
-        "digest of the distilled set's contents, which the store knows; it is what makes the set itself",
+        "SHA-256 of the set's contents, 64 hexadecimal digits; None until the set is looked up in the store",
         source="ours",
         default=None,
     )
@@ -180,96 +87,175 @@ class DataConfig(Settings):
         above=0,
     )
 
-    def __post_init__(self) -> None:
-        """Raises ValueError also for a setting that real images, or distilled ones, do not have."""
-        super().__post_init__()
-        for name in ("sha256", "label_temperature"):
-            if getattr(self, name) is not None and self.distilled is None:
-                raise ValueError(f"{name} = {getattr(self, name)!r} is for distilled sets: leave it out")
-        if self.selection is not None and self.distilled is not None:
-            raise ValueError(f"selection = {self.selection!r} is for real images: leave it out")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_choice(self.dataset, self.whitening)
         if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
             raise ValueError(f"sha256 = {self.sha256!r} is not 64 hexadecimal digits")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig(Settings):
-    """The network, in its CIFAR form."""
+DataConfig = Annotated[RealData | DistilledData, Field(discriminator="kind")]
 
-    architecture: str = setting(f"{', '.join(ARCHITECTURES)}, or {TORCHVISION}NAME", source="App. C, Models")
+
+# Networks
+
+
+class BatchNorm(Part):
+    """Batch normalisation: FRePo's networks."""
+
+    kind: Literal["batch"] = setting("tag of batch normalisation", source="App. C, Models", default="batch")
+
+
+class InstanceNorm(Part):
+    """Instance normalisation as MTT has it: group normalisation with one channel a group, affine."""
+
+    kind: Literal["instance"] = setting("tag of instance normalisation", source="App. C, Models", default="instance")
+
+
+class GroupNorm(Part):
+    """Group normalisation with a fixed number of groups."""
+
+    kind: Literal["group"] = setting("tag of group normalisation", source="App. C, Models", default="group")
+    groups: int = setting("number of groups", source="notes: 4 in profile paper", unit="groups", low=1)
+
+
+class ChannelGroupNorm(Part):
+    """Group normalisation with groups of a fixed number of channels, at least one group."""
+
+    kind: Literal["channel_group"] = setting(
+        "tag of group normalisation by channels", source="App. C, Models", default="channel_group"
+    )
+    channels_per_group: int = setting(
+        "channels of each group", source="notes: 16 in the released code", unit="channels", low=1
+    )
+
+
+def _named_norm(value: Any) -> Any:
+    if isinstance(value, Part):
+        return value.model_dump()
+    return {"kind": value} if isinstance(value, str) else value
+
+
+NormConfig = Annotated[
+    BatchNorm | InstanceNorm | GroupNorm | ChannelGroupNorm, Field(discriminator="kind"), BeforeValidator(_named_norm)
+]
+"""Normalisation; may be abbreviated to its kind (`batch`, `instance`) if it has no other settings."""
+
+
+class _Network(Part):
+    drop_path_blocks: Names = setting(
+        "modules that DropPath may drop, by their names in the network; none: the network's own blocks, which are "
+        "residual blocks, and the paper's blocks of AlexNet and VGG11",
+        source="Sec. 3.1; ours for other networks",
+        default=(),
+    )
+
+    @model_validator(mode="after")
+    def _check_blocks(self) -> Self:
+        if len(set(self.drop_path_blocks)) < len(self.drop_path_blocks):
+            raise ValueError(f"drop_path_blocks = {self.drop_path_blocks} names a module twice")
+        return self
+
+
+class _OwnNetwork(_Network):
     width: float = setting(
         "factor on every channel count", source="ours; the paper's networks have 1", default=1.0, above=0, high=16
     )
-    norm: str = setting(
-        "normalisation layer: batch for FRePo's sets, instance for MTT's",
-        source="App. C, Models",
-        default="batch",
-        choices=("batch", "instance", "group"),
-    )
-    groups: int | None = setting(
-        "groups of each GroupNorm", source="notes: 4 in profile paper", unit="groups", default=None, low=1
-    )
-    channels_per_group: int | None = setting(
-        "channels in each group of a GroupNorm, in place of `groups`",
-        source="notes: 16 in profile released_code",
-        unit="channels",
+    norm: NormConfig = setting("normalisation", source="App. C, Models", default=BatchNorm())
+    first_norm: NormConfig | None = setting(
+        "normalisation of the first layer; None: as all others",
+        source="notes: AlexNet with InstanceNorm and DropPath in the released code",
         default=None,
-        low=1,
-    )
-    first_norm: str | None = setting(
-        "normalisation of the first layer, where it is another",
-        source="notes: the released code's AlexNet with DropPath",
-        default=None,
-        choices=("batch", "instance"),
     )
     conv_bias: bool = setting(
-        "whether convolutions before a norm have a bias", source="notes: in profile released_code", default=False
-    )
-    channels: tuple[int, ...] | None = setting(
-        "output channels of each ConvNet block, and so its depth; None is FRePo's (128, 256, 512), or not a ConvNet",
-        source="App. C, Models",
-        unit="channels",
-        default=None,
-        low=1,
-    )
-    shortcut: str | None = setting(
-        "residual shortcut where shapes differ; None for networks without residual blocks of ours",
-        source="Sec. 3.1, Fig. 2 (c), (d)",
-        default=None,
-        choices=("original", "improved"),
+        "whether convolutions have a bias although a norm follows", source="notes: released code", default=False
     )
 
-    def __post_init__(self) -> None:
-        """Raises ValueError also for a setting that the architecture does not have."""
-        super().__post_init__()
-        foreign = str(self.architecture).startswith(TORCHVISION)
-        if self.architecture not in ARCHITECTURES and not foreign:
-            known = f"{', '.join(ARCHITECTURES)}, {TORCHVISION}NAME"
-            raise ValueError(f"architecture = {self.architecture!r} is not one of {known}")
+    @model_validator(mode="before")
+    @classmethod
+    def _normalise_first_norm(cls, values: Any) -> Any:
+        """Sets a first norm that equals `norm` to None, so that equal networks have equal configurations."""
+        if not isinstance(values, Mapping):
+            return values
+        first, norm = values.get("first_norm"), values.get("norm", "batch")
+        return {**values, "first_norm": None} if _named_norm(first) == _named_norm(norm) else values
+
+
+class ConvNetConfig(_OwnNetwork):
+    """The CNN of dataset distillation: blocks of 3x3 convolution, norm, ReLU and 2x2 average pooling."""
+
+    architecture: Literal["convnet"] = setting("tag of the ConvNet", source="App. C, Models")
+    channels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = setting(
+        "output channels of each block, at width 1",
+        source="App. C, Models: FRePo 128, 256, 512; MTT 128, 128, 128",
+        unit="channels",
+        default=FREPO_CHANNELS,
+    )
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> Self:
+        if not self.channels:
+            raise ValueError("channels = () has none: a ConvNet is of at least one block")
+        return self
+
+
+class ResNetConfig(_OwnNetwork):
+    """A ResNet in CIFAR form."""
+
+    architecture: Literal["resnet18", "resnet50"] = setting("tag of the ResNets", source="App. C, Models")
+    shortcut: Literal["original", "improved"] = setting(
+        "residual shortcut where shapes differ", source="Sec. 3.1, Fig. 2 (c), (d)", default="original"
+    )
+
+
+class SingleBranchConfig(_OwnNetwork):
+    """AlexNet or VGG11 in CIFAR form."""
+
+    architecture: Literal["alexnet", "vgg11"] = setting("tag of the single-branch networks", source="App. C, Models")
+
+
+class TorchvisionConfig(_Network):
+    """A classifier of torchvision's, with its own widths and norms."""
+
+    architecture: str = setting(f"{TORCHVISION}NAME", source="ours: networks that the paper has not")
+
+    @model_validator(mode="after")
+    def _check_architecture(self) -> Self:
         if self.architecture in AUXILIARY:
             raise ValueError(f"architecture = {self.architecture!r} has auxiliary classifiers, which have no loss here")
-        residual = self.architecture.startswith("resnet")
-        if residual and self.shortcut is None:
-            raise ValueError(f"shortcut = None, but {self.architecture} needs original or improved")
-        if not residual and self.shortcut is not None:
-            raise ValueError(
-                f"shortcut = {self.shortcut!r}, but {self.architecture} has no residual blocks: leave it out"
-            )
-        if self.channels == FREPO_CHANNELS:
-            raise ValueError(f"channels = {self.channels!r} is the default: leave it out")
-        if self.first_norm == self.norm:
-            raise ValueError(f"first_norm = {self.first_norm!r} is what norm is: leave it out")
-        if self.channels is not None and (self.architecture != "convnet" or not self.channels):
-            raise ValueError(f"channels = {self.channels!r} is for a convnet of at least one block")
-        if (self.norm == "group") != ((self.groups is None) != (self.channels_per_group is None)):
-            raise ValueError("norm = 'group' needs either groups or channels_per_group, and other norms neither")
-        ours = (self.width, self.norm, self.first_norm, self.conv_bias) == (1.0, "batch", None, False)
-        if foreign and not ours:
-            raise ValueError(f"{self.architecture} is torchvision's own: leave width, norm, first_norm, conv_bias out")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class PhasesConfig(Settings):
+NETWORKS: dict[str, type[_Network]] = {
+    name: network
+    for network in (ConvNetConfig, ResNetConfig, SingleBranchConfig)
+    for name in typing.get_args(network.model_fields["architecture"].annotation)
+}
+"""Configuration classes of crossarch's own networks by architecture."""
+
+
+def _network_tag(value: Any) -> str | None:
+    architecture = value.get("architecture") if isinstance(value, Mapping) else getattr(value, "architecture", None)
+    if isinstance(architecture, str) and architecture.startswith(TORCHVISION):
+        return TorchvisionConfig.__name__
+    own = NETWORKS.get(architecture) if isinstance(architecture, str) else None
+    return own.__name__ if own else None
+
+
+ModelConfig = Annotated[
+    Annotated[ConvNetConfig, Tag("ConvNetConfig")]
+    | Annotated[ResNetConfig, Tag("ResNetConfig")]
+    | Annotated[SingleBranchConfig, Tag("SingleBranchConfig")]
+    | Annotated[TorchvisionConfig, Tag("TorchvisionConfig")],
+    Discriminator(_network_tag),
+]
+
+
+# Schedules
+
+
+class PhasesConfig(Part):
     """The epochs at which keep rate and periodical learning rate change."""
 
     warmup: int = setting("W, epochs before the keep rate falls", source="Alg. 1", unit="epochs", default=500, low=0)
@@ -278,171 +264,153 @@ class PhasesConfig(Settings):
         "S, epoch at which the final phase begins", source="Alg. 1, Eq. 3", unit="epochs", default=3000, low=1
     )
 
-    def __post_init__(self) -> None:
-        """Raises ValueError also where S does not come after W."""
-        super().__post_init__()
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
         if self.stabilization <= self.warmup:
             raise ValueError(
                 f"stabilization = {self.stabilization} must come after warmup = {self.warmup} (S > W in Alg. 1)"
             )
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeepRateConfig(Settings):
+class KeepRateConfig(Part):
     """DropPath's three-phase keep rate (Alg. 1): 1, then falling to the minimum, then the final rate."""
 
     minimum: float = setting("p_min, where the decay ends", source="Alg. 1, Fig. 4 (a)", default=0.5, above=0, high=1)
     final: float = setting("p_final, from epoch S on", source="Alg. 1, Table 3", default=0.8, above=0, high=1)
     decay: float = setting("gamma, lost each period", source="Alg. 1", default=0.1, above=0, high=1)
-    blocks: tuple[str, ...] | None = setting(
-        "modules to drop, by their names in the network; None for the paper's blocks of its networks",
-        source="Sec. 3.1; ours for other networks",
-        default=None,
-    )
-
-    def __post_init__(self) -> None:
-        """Raises ValueError also for a list of blocks that is empty or repeats itself."""
-        super().__post_init__()
-        if self.blocks is not None and (not self.blocks or len(set(self.blocks)) < len(self.blocks)):
-            raise ValueError(f"blocks = {self.blocks} must name one block at least, and none twice")
 
 
-NEEDED = {"periodic": ("decay", "warmup", "cosine_period"), "cosine": (), "step": ("decay", "milestone")}
-ALLOWED = {"periodic": NEEDED["periodic"], "cosine": ("warmup",), "step": NEEDED["step"]}
-"""Settings of each learning rate schedule, beside `maximum` and `granularity`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearningRateConfig(Settings):
-    """The learning rate over epochs."""
-
-    schedule: str = setting(
-        "periodic is Eq. 3; cosine goes once over the whole run, step falls once",
-        source="Eq. 3, Table 4; step is the released code's baseline",
-        choices=tuple(NEEDED),
-    )
+class _LearningRate(Part):
     maximum: float = setting("lr_max", source="App. C: 5e-5 with Lion; 5e-4 with AdamW", above=0, high=10)
-    decay: float | None = setting(
-        "lambda, factor a period; with step, factor at the milestone",
-        source="Eq. 3, App. C: 0.8; notes: 0.1 for step",
-        default=None,
-        above=0,
-        high=1,
-    )
-    warmup: int | None = setting(
-        "T_warm, epochs of linear rise; cosine may have one, too",
-        source="Eq. 3, App. C: 50; notes: 100 in profile released_code",
-        unit="epochs",
-        default=None,
-        low=1,
-    )
-    cosine_period: int | None = setting(
-        "T_max, epochs of the cosine; periodic only", source="Eq. 3, App. C: 1000", unit="epochs", default=None, low=1
-    )
-    milestone: int | None = setting(
-        "epoch at which the rate falls; step only", source="notes: 500", unit="epochs", default=None, low=1
-    )
-    granularity: str = setting(
+    granularity: Literal["epoch", "step"] = setting(
         "whether the rate changes every epoch, as printed, or every step, with the epoch as a real number",
         source="Eq. 3; notes: the released code steps per iteration",
         default="epoch",
-        choices=("epoch", "step"),
     )
 
-    def __post_init__(self) -> None:
-        """Raises ValueError also where the schedule lacks a setting or has one it does not use."""
-        super().__post_init__()
-        for name in ("decay", "warmup", "cosine_period", "milestone"):
-            value = getattr(self, name)
-            if value is None and name in NEEDED[self.schedule]:
-                raise ValueError(f"{name} = None, but the {self.schedule} schedule needs it")
-            if value is not None and name not in ALLOWED[self.schedule]:
-                raise ValueError(f"{name} = {value}, but the {self.schedule} schedule does not use it")
-        if self.warmup is not None and self.cosine_period is not None and self.cosine_period <= self.warmup:
+
+class PeriodicRate(_LearningRate):
+    """The periodical learning rate (Eq. 3): a linear rise and a cosine that begin again at each change of phase."""
+
+    schedule: Literal["periodic"] = setting("tag of the periodical rate", source="Eq. 3")
+    decay: float = setting("lambda, factor a period", source="Eq. 3, App. C: 0.8", above=0, high=1)
+    warmup: int = setting("T_warm, epochs of linear rise", source="Eq. 3, App. C: 50", unit="epochs", low=1)
+    cosine_period: int = setting("T_max, epochs of the cosine", source="Eq. 3, App. C: 1000", unit="epochs", low=1)
+
+    @model_validator(mode="after")
+    def _check_period(self) -> Self:
+        if self.cosine_period <= self.warmup:
             raise ValueError(
                 f"cosine_period = {self.cosine_period} must be greater than warmup = {self.warmup} (T_max > T_warm)"
             )
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class OptimizerConfig(Settings):
-    """The optimizer; its learning rate is `learning_rate`."""
+class CosineRate(_LearningRate):
+    """One half cosine over the whole run, after a linear rise if there is one (Table 4; the baseline's)."""
 
-    name: str = setting("optimizer", source="Sec. 3.3, App. C", choices=("lion", "adamw", "sgd"))
-    beta1: float = setting(
-        "first momentum; of SGD the only one",
-        source="App. C: 0.95 for Lion; 0.9 for AdamW",
-        low=0,
-        high=0.9999999,
+    schedule: Literal["cosine"] = setting("tag of the cosine", source="Table 4")
+    warmup: int = setting(
+        "epochs of linear rise; 0: none", source="notes: 100 in the released code", unit="epochs", default=0, low=0
     )
-    beta2: float | None = setting(
-        "second momentum; None for SGD",
-        source="App. C: 0.98 for Lion; 0.999 for AdamW",
-        default=None,
-        low=0,
-        high=0.9999999,
-    )
+
+
+class StepRate(_LearningRate):
+    """A rate that falls once (the released code's baseline)."""
+
+    schedule: Literal["step"] = setting("tag of the rate that falls once", source="notes: released code's baseline")
+    decay: float = setting("factor at the milestone", source="notes: 0.1", above=0, high=1)
+    milestone: int = setting("epoch at which the rate falls", source="notes: 500", unit="epochs", low=1)
+
+
+LearningRateConfig = Annotated[PeriodicRate | CosineRate | StepRate, Field(discriminator="schedule")]
+
+
+# Optimizers
+
+
+class _Optimizer(Part):
     weight_decay: float = setting(
-        "weight decay, decoupled but for SGD: p *= 1 - lr * weight_decay",
-        source="App. C: 5e-3; baseline 5e-4",
+        "weight decay: decoupled, p *= 1 - lr * weight_decay, but for SGD",
+        source="App. C: 5e-3 with Lion; baseline 5e-4",
         low=0,
         high=10,
     )
 
-    def __post_init__(self) -> None:
-        """Raises ValueError also where the optimizer lacks its second momentum or has none."""
-        super().__post_init__()
-        if (self.name == "sgd") != (self.beta2 is None):
-            raise ValueError(
-                f"beta2 = {self.beta2}, but {self.name} {'has none' if self.name == 'sgd' else 'needs it'}"
-            )
+
+class LionConfig(_Optimizer):
+    """Lion (Sec. 3.3; Chen et al. 2023, Alg. 2)."""
+
+    name: Literal["lion"] = setting("tag of Lion", source="Sec. 3.3, App. C")
+    beta1: float = setting("weight of the momentum in the update", source="App. C", default=0.95, low=0, high=0.9999999)
+    beta2: float = setting("decay of the momentum", source="App. C", default=0.98, low=0, high=0.9999999)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AugmentationConfig(Settings):
+class AdamWConfig(_Optimizer):
+    """AdamW (the baseline's)."""
+
+    name: Literal["adamw"] = setting("tag of AdamW", source="App. C")
+    beta1: float = setting("decay of the first moment", source="App. C", default=0.9, low=0, high=0.9999999)
+    beta2: float = setting("decay of the second moment", source="App. C", default=0.999, low=0, high=0.9999999)
+
+
+class SGDConfig(_Optimizer):
+    """Stochastic gradient descent with momentum; weight decay is added to the gradient."""
+
+    name: Literal["sgd"] = setting("tag of SGD", source="ours")
+    momentum: float = setting("decay of the momentum", source="ours", default=0.9, low=0, high=0.9999999)
+
+
+OptimizerConfig = Annotated[LionConfig | AdamWConfig | SGDConfig, Field(discriminator="name")]
+
+
+# Augmentation and knowledge distillation
+
+
+class AugmentationConfig(Part):
     """k-fold augmentation: k different operations of the pool a batch, in random order."""
 
     folds: int = setting("k, operations a batch", source="Sec. 3.3, App. C", unit="operations", low=0, high=6)
-    pool: tuple[str, ...] = setting(
-        "operations to draw from", source="App. C, Augmentation", default=AUGMENTATIONS, choices=AUGMENTATIONS
+    pool: Annotated[tuple[Operation, ...], Field(strict=False)] = setting(
+        "operations to draw from", source="App. C, Augmentation", default=AUGMENTATIONS
     )
 
-    def __post_init__(self) -> None:
-        """Raises ValueError also where the pool is smaller than the folds or repeats itself."""
-        super().__post_init__()
+    @model_validator(mode="after")
+    def _check_pool(self) -> Self:
         if len(set(self.pool)) != len(self.pool):
             raise ValueError(f"pool = {self.pool} names an operation twice")
         if self.folds > len(self.pool):
             raise ValueError(f"folds = {self.folds} is more than the {len(self.pool)} operations of the pool")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class DistillationConfig(Settings):
+class KnowledgeDistillationConfig(Part):
     """Knowledge distillation (Eq. 2) from a smaller network trained on the same data with the same seed."""
 
     alpha: float = setting("weight of the KL term", source="Eq. 2, App. C", default=0.5, low=0, high=1)
     temperature: float = setting("tau", source="Eq. 2, App. C", default=1.5, above=0)
     teacher: "RunConfig" = setting("the teacher's whole recipe; its seed is the student's", source="Sec. 3.2, App. C")
-    teacher_weights: str = setting(
+    teacher_weights: Literal["final", "best"] = setting(
         "the teacher after its final epoch, or at its best on test data",
         source="notes: best in profile released_code",
         default="final",
-        choices=("final", "best"),
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunConfig(Settings):
+class RunConfig(Part):
     """One run: a network, trained on a small set, tested on the whole test set."""
 
     data: DataConfig = setting("training set", source="Sec. 4")
     model: ModelConfig = setting("network", source="App. C, Models")
-    learning_rate: LearningRateConfig = setting("learning rate", source="Eq. 3")
-    optimizer: OptimizerConfig = setting("optimizer", source="App. C, Optimizer")
+    learning_rate: LearningRateConfig = setting("learning rate", source="Eq. 3, Table 4")
+    optimizer: OptimizerConfig = setting("optimizer; its learning rate is `learning_rate`", source="Sec. 3.3, App. C")
     augmentation: AugmentationConfig = setting("augmentation", source="App. C, Augmentation")
     phases: PhasesConfig | None = setting("epochs of change, if a schedule has any", source="Alg. 1", default=None)
     keep_rate: KeepRateConfig | None = setting("DropPath, or None for none", source="Alg. 1", default=None)
-    kd: DistillationConfig | None = setting("distillation, or None for none", source="Eq. 2", default=None)
+    kd: KnowledgeDistillationConfig | None = setting(
+        "knowledge distillation, or None for none", source="Eq. 2", default=None
+    )
     epochs: int = setting("N, passes over the training set", source="App. C: 4000", unit="epochs", low=1)
     batch_size: int = setting("images a step, at most the set's size", source="notes", unit="images", low=1)
     seed: int = setting(
@@ -456,20 +424,16 @@ class RunConfig(Settings):
         low=1,
         high=1000,
     )
-    precision: str = setting(
-        "of weights and arithmetic", source="ours", default="float32", choices=("float32", "float64")
-    )
-    engine: str = setting(
+    precision: Literal["float32", "float64"] = setting("of weights and arithmetic", source="ours", default="float32")
+    engine: Literal["reference", "fast", "fast_bfloat16"] = setting(
         "training loop: the readable one, the fast one, or the fast one with arithmetic in bfloat16",
         source="ours",
         default="reference",
-        choices=("reference", "fast", "fast_bfloat16"),
     )
 
-    def __post_init__(self) -> None:
-        """Raises ValueError also for parts that contradict each other."""
-        super().__post_init__()
-        needs_phases = self.keep_rate is not None or self.learning_rate.schedule == "periodic"
+    @model_validator(mode="after")
+    def _check_parts_together(self) -> Self:
+        needs_phases = self.keep_rate is not None or isinstance(self.learning_rate, PeriodicRate)
         if needs_phases and self.phases is None:
             raise ValueError("phases = None, but keep_rate and the periodic learning rate need them")
         if not needs_phases and self.phases is not None:
@@ -479,24 +443,26 @@ class RunConfig(Settings):
                 f"epochs = {self.epochs} is more than twice phases.stabilization = {self.phases.stabilization}: "
                 "Eq. 3 would begin again (N <= 2 S)"
             )
-        if self.keep_rate is not None and self.keep_rate.blocks is None:
-            if self.model.architecture == "convnet":
-                raise ValueError("keep_rate is given, but a convnet is too shallow for DropPath (Sec. 4.1)")
-            if self.model.architecture.startswith(TORCHVISION):
-                raise ValueError(f"keep_rate.blocks = None, but {self.model.architecture} needs its blocks named")
         if self.engine == "fast_bfloat16" and self.precision != "float32":
             raise ValueError(f"engine = 'fast_bfloat16' needs precision = 'float32', not {self.precision!r}")
-        self._check_data()
+        self._check_network()
         self._check_teacher()
+        return self
 
-    def _check_data(self) -> None:
-        facts = DATASETS[self.data.dataset]
-        blocks = len(self.model.channels or ())
-        if facts.resolution >> blocks == 0:
-            side = facts.resolution
-            raise ValueError(f"model.channels: {blocks} blocks are too many for images of {side} x {side} pixels")
-        real = self.data.images_per_class if self.data.distilled is None else None
-        check_choice(self.data.dataset, self.data.whitening, real, "data.")
+    def _check_network(self) -> None:
+        match self.model:
+            case ConvNetConfig(channels=channels):
+                side = DATASETS[self.data.dataset].resolution
+                if side >> len(channels) == 0:
+                    raise ValueError(
+                        f"model.channels: {len(channels)} blocks are too many for images of {side} x {side} pixels"
+                    )
+                if self.keep_rate is not None and not self.model.drop_path_blocks:
+                    raise ValueError("keep_rate is given, but a convnet is too shallow for DropPath (Sec. 4.1)")
+            case TorchvisionConfig(architecture=name, drop_path_blocks=()) if self.keep_rate is not None:
+                raise ValueError(
+                    f"keep_rate is given, but {name} has no blocks of its own: name model.drop_path_blocks"
+                )
 
     def _check_teacher(self) -> None:
         if self.kd is None:
@@ -508,105 +474,77 @@ class RunConfig(Settings):
         if self.kd.teacher_weights == "best" and self.kd.teacher.test_evaluations == 1:
             raise ValueError("kd.teacher_weights = 'best' needs kd.teacher.test_evaluations above 1")
 
-    def replace(self, changes: Mapping[str, Any]) -> Self:
-        """A copy with `changes` by dotted name; a value is a scalar, or a mapping or None for a whole part.
-
-        Raises ValueError for an unknown name or a value that is not allowed. A new seed is the teacher's too.
-        """
-        values = self.to_dict()
-        for name, value in changes.items():
-            set_dotted(values, name, value)
-        kd = values["kd"]
-        if "seed" in changes and isinstance(kd, dict) and isinstance(kd.get("teacher"), dict):
-            kd["teacher"] = _build(RunConfig, kd["teacher"], "kd.teacher.").replace({"seed": changes["seed"]}).to_dict()
-        return _build(type(self), values, "")
-
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested values, ready for JSON."""
-        return _plain(self)
+        """Nested plain values for JSON."""
+        return self.model_dump()
+
+    def replace(self, changes: Mapping[str, Any]) -> "RunConfig":
+        """A copy with `changes`, merged by `merge_layers`. A new seed is also given to the teacher.
+
+        Raises ValueError, with one sentence, for an unknown name or a value that is not allowed.
+        """
+        values = merge_layers(self.to_dict(), changes)
+        if "seed" in changes:
+            _reseed_teachers(values, changes["seed"])
+        return from_dict(values)
 
     def reseeded(self, seed: int) -> Self:
-        """A copy with another seed, its teacher's too. Raises ValueError for a seed that is not allowed.
+        """A copy with another seed, also for the teacher. Raises ValueError for a seed that is not allowed.
 
-        All else has been checked, and is not again: a study has thousands of seeds and cells.
+        The rest is not validated again, for speed: a study may have thousands of runs.
         """
-        field = self.__dataclass_fields__["seed"]
-        check_value(field, seed)
-        check_kind(field, seed)
-        changed = copy.copy(self)
-        object.__setattr__(changed, "seed", seed)
-        if self.kd is not None:
-            taught = copy.copy(self.kd)
-            object.__setattr__(taught, "teacher", self.kd.teacher.reseeded(seed))
-            object.__setattr__(changed, "kd", taught)
-        return changed
+        if type(seed) is not int:
+            raise ValueError(f"seed = {seed!r} is not a whole number")
+        if not 0 <= seed < 2**31:
+            raise ValueError(f"seed = {seed!r} is outside [0, {2**31 - 1}]")
+        if self.kd is None:
+            return self.model_copy(update={"seed": seed})
+        kd = self.kd.model_copy(update={"teacher": self.kd.teacher.reseeded(seed)})
+        return self.model_copy(update={"seed": seed, "kd": kd})
 
 
-PARTS: dict[str, type[Settings]] = {
-    "data": DataConfig,
-    "model": ModelConfig,
-    "phases": PhasesConfig,
-    "keep_rate": KeepRateConfig,
-    "learning_rate": LearningRateConfig,
-    "optimizer": OptimizerConfig,
-    "augmentation": AugmentationConfig,
-    "kd": DistillationConfig,
-    "teacher": RunConfig,
-}
+KnowledgeDistillationConfig.model_rebuild()
 
 
-def _plain(settings: Settings) -> dict[str, Any]:
-    values = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
-    return {name: _plain(value) if isinstance(value, Settings) else value for name, value in values.items()}
+# Plain mappings
+
+
+def _reseed_teachers(values: dict[str, Any], seed: Any) -> None:
+    kd = values.get("kd")
+    while isinstance(kd, dict) and isinstance(kd.get("teacher"), dict):
+        kd["teacher"]["seed"] = seed
+        kd = kd["teacher"].get("kd")
 
 
 def from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """The inverse of `RunConfig.to_dict`. Raises ValueError for unknown or missing names and for bad values."""
-    return _build(RunConfig, values, "")
-
-
-def _build(part: type[Part], values: Mapping[str, Any], where: str) -> Part:
-    fields = part.__dataclass_fields__
-    unknown = sorted(values.keys() - fields.keys())
-    if unknown:
-        raise ValueError(f"{where}{unknown[0]} is unknown; known here: {', '.join(sorted(fields))}")
-    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in values]
-    if missing:
-        raise ValueError(f"{where}{missing[0]} is missing, but a run needs it")
-    built = {}
-    for name, value in values.items():
-        if name in PARTS and isinstance(value, Mapping):
-            value = _build(PARTS[name], value, f"{where}{name}.")
-        elif name in PARTS and value is not None:
-            raise ValueError(f"{where}{name} = {value!r} is not allowed: it has settings of its own, by name")
-        built[name] = tuple(value) if isinstance(value, list) else value
+    """The inverse of `RunConfig.to_dict`. Raises ValueError, with one sentence, for invalid names and values."""
     try:
-        return part(**built)
-    except ValueError as error:
-        raise ValueError(f"{where}{error}") from error
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(sentence(error, RunConfig)) from error
 
 
-def set_dotted(values: dict[str, Any], name: str, value: Any) -> None:
-    """Sets `values["a"]["b"] = value` for the name `a.b`. Raises ValueError where `a` is no part of it."""
-    *parents, last = name.split(".")
-    here = values
-    for parent in parents:
-        if here.get(parent) is None and parent in PARTS:
-            here[parent] = {}
-        inner = here.get(parent)
-        if not isinstance(inner, dict):
-            raise ValueError(f"{name} is unknown: {parent} is not a part of the configuration")
-        here = inner
-    here[last] = copy.deepcopy(dict(value)) if isinstance(value, Mapping) else value
-
-
-def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and scalar values, in the order of declaration. Absent parts and teachers yield nothing."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
+def flatten(config: Part, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields dotted names and plain values in the order of declaration, without Nones and teachers."""
+    for name in type(config).model_fields:
+        value = getattr(config, name)
         if isinstance(value, RunConfig):
             continue
-        if isinstance(value, Settings):
-            yield from flatten(value, f"{prefix}{field.name}.")
+        if isinstance(value, Part):
+            yield from flatten(value, f"{prefix}{name}.")
         elif value is not None:
-            yield f"{prefix}{field.name}", value
+            yield f"{prefix}{name}", value
+
+
+def setting_fields(part: type[Part] = RunConfig, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yields dotted name and field of every plain setting, without teachers' settings.
+
+    The forms of a union follow one another: a name in several forms (`model.width`) is yielded once per form.
+    """
+    for name, field in part.model_fields.items():
+        inner = forms(field.annotation)
+        if not inner:
+            yield f"{prefix}{name}", field
+        for form in inner:
+            if form is not RunConfig:
+                yield from setting_fields(form, f"{prefix}{name}.")

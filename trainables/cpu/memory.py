@@ -1,7 +1,7 @@
-"""Whether a process keeps the memory that tensors leave, or gives it back to the system and asks for it again.
+"""Settings of glibc's allocator: whether the process keeps the memory of freed tensors or returns it to the system.
 
-glibc maps every large tensor anew, and the system clears each of its pages when it is first written: milliseconds of a
-training step. Elsewhere than with glibc nothing is changed.
+By default glibc maps every large tensor anew, and the kernel clears each of its pages at the first write, which takes
+milliseconds per training step. With other C libraries than glibc nothing is changed.
 """
 
 import ctypes
@@ -9,26 +9,28 @@ import functools
 import platform
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
-"""mallopt's names for its parameters (malloc.h)."""
+"""mallopt's parameter numbers (malloc.h)."""
 MEBIBYTE = 2**20
 
 
 def keep_memory() -> None:
-    """From now on freed memory stays with the process, for its next tensors."""
-    _set({MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1})
+    """Makes the process keep freed memory for its next tensors."""
+    _set_options({MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1})
 
 
 def return_memory() -> None:
-    """As glibc has it by itself once a tensor of 32 MiB was freed; what was kept is given back."""
-    _set({MMAP_MAX: 65536, MMAP_THRESHOLD: 32 * MEBIBYTE, TRIM_THRESHOLD: 64 * MEBIBYTE})
-    if library := _glibc():
-        library.malloc_trim(0)
+    """Undoes `keep_memory`: restores the thresholds of a process that has freed a tensor of 32 MiB, and trims."""
+    _set_options({MMAP_MAX: 65536, MMAP_THRESHOLD: 32 * MEBIBYTE, TRIM_THRESHOLD: 64 * MEBIBYTE})
+    glibc = _glibc()
+    if glibc is not None:
+        glibc.malloc_trim(0)
 
 
-def _set(values: dict[int, int]) -> None:
-    if library := _glibc():
-        for name, value in values.items():
-            library.mallopt(name, value)
+def _set_options(values: dict[int, int]) -> None:
+    glibc = _glibc()
+    if glibc is not None:
+        for parameter, value in values.items():
+            glibc.mallopt(parameter, value)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Files from outside, opened so that nothing in them runs and nothing is allocated before its size is known."""
+"""Safe reading of untrusted files: no code in them is run, and no memory is allocated before sizes are checked."""
 
 import hashlib
 import math
@@ -7,7 +7,7 @@ import stat
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -15,14 +15,14 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 LIMIT = 4 * 2**30
-"""Bytes that a file, or all that is packed in it, may have."""
+"""Maximum bytes of a file, packed and unpacked."""
 
 MEMBERS = 10_000
-"""Members an archive may have."""
+"""Maximum members of an archive."""
 RATIO = 200
-"""Times the file's size that its members may have together once they are unpacked..."""
+"""Maximum ratio of the unpacked size of all members to the file's size..."""
 RATIO_FROM = 64 * 2**20
-"""...where together they have more than so many bytes: small sets of few values pack very well."""
+"""...if they have more than this many bytes together: small sets with few distinct values compress very well."""
 
 _PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED = 0x1
@@ -32,7 +32,7 @@ _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0
 def regular_file(path: Path) -> int:
     """The size of a file in bytes.
 
-    Raises ValueError where `path` is no regular file (a folder, a pipe, a device), is empty, or is over LIMIT.
+    Raises ValueError if `path` is not a regular file (a folder, a pipe, a device), is empty, or is larger than LIMIT.
     """
     try:
         facts = path.stat()
@@ -48,7 +48,7 @@ def regular_file(path: Path) -> int:
 
 
 def refuse_links_out(path: Path, folder: Path) -> None:
-    """Raises ValueError where `path`, its links followed, is not in `folder`."""
+    """Raises ValueError if `path`, with links resolved, is not in `folder`."""
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{path.name} is a link that leads out of its folder: refused")
 
@@ -66,11 +66,11 @@ def files_digest(paths: Sequence[Path]) -> str:
 
 
 def check_zip(path: Path, packed: bool = True) -> list[str]:
-    """The names of an archive's members, by its table of contents alone: nothing is unpacked.
+    """Checks a zip archive by its table of contents, without unpacking, and returns the names of its members.
 
-    Raises ValueError where the table is damaged, names a member twice or outside the archive, or tells of an
-    encrypted or oddly packed member (of any packed one, unless `packed`), of more than LIMIT bytes together, or
-    of far more than the file can reasonably hold.
+    Raises ValueError if the table is damaged; if a name occurs twice or leads out of the archive; if a member is
+    encrypted or compressed in an unusual way (or at all, unless `packed`); or if the members have more than LIMIT
+    bytes, or implausibly many for the file's size.
     """
     size = regular_file(path)
     try:
@@ -105,7 +105,7 @@ def _check_member(file: str, member: zipfile.ZipInfo, packed: bool) -> None:
 
 
 def check_zip_contents(path: Path) -> None:
-    """Reads every member once. Raises ValueError where one is not what its checksum says."""
+    """Reads every member once. Raises ValueError if one does not match its checksum."""
     try:
         with zipfile.ZipFile(path) as archive:
             bad = archive.testzip()
@@ -116,9 +116,9 @@ def check_zip_contents(path: Path) -> None:
 
 
 def load_npy(path: Path) -> Tensor:
-    """The array of a .npy file: floats as float32, uint8 and bool as they are, other whole numbers as int64.
+    """The array of a .npy file: floats as float32, uint8 and bool unchanged, other integers as int64.
 
-    Raises ValueError where it is damaged, of another type (objects would need unpickling), or too large.
+    Raises ValueError if it is damaged, of another type (objects would need unpickling), or too large.
     """
     size = regular_file(path)
     with path.open("rb") as stream:
@@ -126,7 +126,7 @@ def load_npy(path: Path) -> Tensor:
 
 
 def load_npz(path: Path) -> dict[str, Tensor]:
-    """The arrays of an .npz file by their names, each as `load_npy` has it. Raises ValueError as it and `check_zip`."""
+    """The arrays of an .npz file by name, converted as by `load_npy`. Raises ValueError as that and `check_zip`."""
     arrays: dict[str, Tensor] = {}
     for name in check_zip(path):
         key = name.removesuffix(".npy")
@@ -141,7 +141,7 @@ def load_npz(path: Path) -> dict[str, Tensor]:
 
 
 def _read_array(stream: IO[bytes], size: int, name: str) -> Tensor:
-    """The array of a stream of `size` bytes. Its header is judged before anything is allocated for it."""
+    """The array in a stream of `size` bytes. Its header is checked before memory is allocated."""
     shape, fortran, dtype = _read_header(stream, name)
     if dtype.hasobject or dtype.kind not in "biuf":
         kind = "Python objects" if dtype.hasobject else f"values of type {dtype}"
@@ -152,9 +152,13 @@ def _read_array(stream: IO[bytes], size: int, name: str) -> Tensor:
     if expected != there:
         raise ValueError(f"{name} is damaged: its shape {shape} needs {expected} bytes, and {there} follow")
     array = np.frombuffer(stream.read(), dtype).reshape(shape, order="F" if fortran else "C")
-    kept = dtype.kind == "b" or dtype == np.uint8
+    target: np.dtype[Any] = np.dtype(np.int64)
+    if dtype.kind == "b" or dtype == np.uint8:
+        target = dtype
+    elif dtype.kind == "f":
+        target = np.dtype(np.float32)
     with np.errstate(over="ignore"):  # becomes infinite, which check_set refuses
-        values = array.astype(dtype if kept else np.float32 if dtype.kind == "f" else np.int64, order="C")
+        values = array.astype(target, order="C")
     return torch.from_numpy(values)
 
 

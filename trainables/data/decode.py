@@ -1,4 +1,4 @@
-"""Real images as their publishers store them, decoded to unsigned bytes."""
+"""Reads real data sets in their publishers' formats, decoded to unsigned bytes."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ from crossarch.trainables.config.datasets import DATASETS, Archive
 from crossarch.trainables.data.download import file_md5
 
 LARGEST_FILE = 1 << 20
-"""Bytes of a file of Tiny ImageNet: its JPEGs have about 2,000, its largest list about 300,000."""
+"""Maximum bytes of a file of Tiny ImageNet: its JPEGs have about 2,000, its largest list about 300,000."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,9 @@ class Raw:
 
 
 def read(dataset: str, root: Path) -> Raw:
-    """The data set of that name from `root`, verified. Raises ValueError where it is not what the catalog promises.
+    """Reads and verifies the data set of that name from `root`.
 
-    Raises FileNotFoundError where it is not there.
+    Raises ValueError if it does not have the catalog's number of images or digest, FileNotFoundError if it is missing.
     """
     raw = READERS[dataset](root)
     facts = DATASETS[dataset]
@@ -43,8 +43,12 @@ def read(dataset: str, root: Path) -> Raw:
     if found != promised:
         raise ValueError(f"data.dataset = {dataset!r} has {found} training and test images, not {promised}")
     kind, _, expected = facts.digest.partition(":")
-    if kind == "sha256" and (digest := raw_sha256(raw)) != expected:
-        raise ValueError(f"data.dataset = {dataset!r}: its SHA-256 is {digest}, not {expected}: the data have changed")
+    if kind == "sha256":
+        digest = raw_sha256(raw)
+        if digest != expected:
+            raise ValueError(
+                f"data.dataset = {dataset!r}: its SHA-256 is {digest}, not {expected}: the data have changed"
+            )
     return raw
 
 
@@ -66,7 +70,7 @@ def to_unit(dataset: str, images: Tensor) -> Tensor:
 
 
 def read_digits(root: Path) -> Raw:
-    """Grey values 0 to 16, 8 x 8, in scikit-learn's order; they come with it, so that `root` is not looked at."""
+    """Grey values 0 to 16, 8 x 8, in scikit-learn's order. Part of that package, so `root` is not used."""
     from sklearn.datasets import load_digits  # slow to import, and not needed for other data
 
     digits = load_digits()
@@ -79,8 +83,7 @@ def read_digits(root: Path) -> Raw:
 def read_cifar(dataset: str, root: Path) -> Raw:
     """CIFAR-10, or CIFAR-100 with its fine labels, by torchvision from the folder of its archive in `root`.
 
-    torchvision reads no file whose MD5 is another. Raises ValueError where one is, FileNotFoundError where the folder
-    is missing.
+    torchvision verifies each file's MD5. Raises ValueError if one differs, FileNotFoundError if the folder is missing.
     """
     from torchvision import datasets
 
@@ -112,7 +115,8 @@ def read_tiny_imagenet(root: Path) -> Raw:
             parts = PurePosixPath(name).parts
             if len(parts) == 4 and parts[0] == "train" and parts[2] == "images":
                 found[parts[1]].append(name)
-        if unknown := sorted(set(found) ^ set(wnids)):
+        unknown = sorted(set(found) ^ set(wnids))
+        if unknown:
             raise ValueError(f"data.dataset = 'tiny_imagenet': wnids.txt and the training images differ in {unknown}")
         train = [(name, label) for label, wnid in enumerate(wnids) for name in sorted(found[wnid], key=_number)]
         pairs = sorted((line.split("\t")[:2] for line in lines), key=lambda pair: _number(pair[0]))
@@ -131,17 +135,17 @@ def _number(name: str) -> int:
 
 
 def _decode(names: list[str], content: Callable[[str], bytes]) -> Tensor:
-    """The JPEGs of those names (N, 3, H, W) in uint8. Raises ValueError for one of another size, or none at all."""
+    """The JPEGs of those names, (N, 3, H, W) in uint8. Raises ValueError for one of another size or format."""
     from PIL import Image, UnidentifiedImageError
 
     side = DATASETS["tiny_imagenet"].resolution
     images = np.empty((len(names), 3, side, side), dtype=np.uint8)
-    for place, name in zip(images, names, strict=True):
+    for target, name in zip(images, names, strict=True):
         try:
             with Image.open(io.BytesIO(content(name)), formats=("JPEG",)) as image:
                 if image.size != (side, side):
                     raise ValueError(f"data.dataset = 'tiny_imagenet': {name} is {image.size}, not {(side, side)}")
-                place[:] = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+                target[:] = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
         except UnidentifiedImageError as error:
             raise ValueError(f"data.dataset = 'tiny_imagenet': {name} is no JPEG") from error
     return torch.from_numpy(images)
@@ -149,14 +153,15 @@ def _decode(names: list[str], content: Callable[[str], bytes]) -> Tensor:
 
 @contextlib.contextmanager
 def _tiny_files(root: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
-    """Names below `tiny-imagenet-200/`, and what reads one of them: nothing is ever written where a name says."""
+    """The names below `tiny-imagenet-200/`, and a function that reads one of them. Nothing is unpacked to disk."""
     archive = archive_of("tiny_imagenet")
     folder, file = root / archive.folder, root / archive.file
     if folder.is_dir():
         names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
         yield names, lambda name: _bounded(name, (folder / name).stat().st_size, (folder / name).read_bytes)
     elif file.is_file():
-        if (digest := file_md5(file)) != archive.md5:
+        digest = file_md5(file)
+        if digest != archive.md5:
             raise ValueError(f"data.dataset = 'tiny_imagenet': the MD5 of {file} is {digest}, not {archive.md5}")
         with zipfile.ZipFile(file) as opened:
             start = f"{archive.folder}/"
@@ -190,7 +195,7 @@ def archive_of(dataset: str) -> Archive:
 
 
 def missing(dataset: str, root: Path) -> str:
-    """One sentence on a data set that is not in `root`."""
+    """The error message for a data set that is not in `root`."""
     return f"data.dataset = {dataset!r} is not in {root}: --data-root names the folder of {archive_of(dataset).folder}"
 
 

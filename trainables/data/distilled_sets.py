@@ -1,4 +1,4 @@
-"""Distilled sets in this project's own form, one safetensors file a set, and the store that keeps them by name."""
+"""Distilled sets as safetensors files, one per set, and the store that keeps them by name."""
 
 import dataclasses
 import fcntl
@@ -27,7 +27,7 @@ from crossarch.trainables.files import TEMPORARY_SUFFIX, write_atomically
 
 
 def content_digest(images: Tensor, labels: Tensor) -> str:
-    """SHA-256 over shapes, types and values of a set, whatever file it is in.
+    """SHA-256 over shapes, types and values of a set, independent of the file format.
 
     Images are (N, C, H, W) in float32, labels (N,) in int64 or (N, classes) in float32; ValueError for other types.
     """
@@ -44,9 +44,9 @@ def content_digest(images: Tensor, labels: Tensor) -> str:
 
 
 def write_set(path: Path, manifest: Manifest, images: Tensor, labels: Tensor) -> None:
-    """Writes a set, atomically; shapes and types as in `content_digest`.
+    """Writes a set atomically; shapes and types as in `content_digest`.
 
-    Raises ValueError where the manifest is not of these contents, OSError where the disk refuses.
+    Raises ValueError if the manifest does not match the contents, OSError if the disk refuses.
     """
     check_contents(path, manifest, images, labels)
     tensors = {"images": images.detach().cpu().contiguous(), "labels": labels.detach().cpu().contiguous()}
@@ -56,7 +56,7 @@ def write_set(path: Path, manifest: Manifest, images: Tensor, labels: Tensor) ->
 def read_set(path: Path) -> tuple[Manifest, Tensor, Tensor]:
     """Manifest, images (N, C, H, W) in float32, and labels (N,) in int64 or (N, classes) in float32, on the CPU.
 
-    Raises ValueError where the file is damaged, or its contents are not those its manifest was written for.
+    Raises ValueError if the file is damaged, or its contents do not match its manifest.
     """
     manifest, shapes = read_header(path)
     try:
@@ -71,7 +71,7 @@ def read_set(path: Path) -> tuple[Manifest, Tensor, Tensor]:
 
 
 def check_contents(path: Path, manifest: Manifest, images: Tensor, labels: Tensor) -> None:
-    """Raises ValueError where images and labels are not those that the manifest, in the file `path`, is of."""
+    """Raises ValueError if images and labels do not match the manifest; `path` is for the message."""
     digest = content_digest(images, labels)
     if digest != manifest.sha256:
         raise ValueError(
@@ -82,17 +82,17 @@ def check_contents(path: Path, manifest: Manifest, images: Tensor, labels: Tenso
 
 LOCK = ".lock"
 TRAINED_ON = ("dataset", "distiller", "images_per_class", "whitening", "label_form", "label_temperature")
-"""What two manifests of one set must agree on: beside the contents, all that changes what a run makes of it."""
+"""Fields in which two manifests of the same set must agree: those that affect training, besides the contents."""
 
 
 class Store(Manifests):
-    """Distilled sets by name. Adding, updating and removing wait for each other, across processes, too."""
+    """The store of distilled sets by name. Writers exclude each other, also across processes."""
 
     def add(self, manifest: Manifest, images: Tensor, labels: Tensor) -> Path:
-        """Stores a set under its manifest's name, and returns its file; a set that is there already is left alone.
+        """Stores a set under its manifest's name, and returns its file. Does nothing if the same set is stored already.
 
-        Raises ValueError where another set has that name, what has it is damaged or a link, or the manifest is not of
-        these contents; OSError where the disk refuses.
+        Raises ValueError if another set has that name, the stored file is damaged or a link, or the manifest does not
+        match the contents; OSError if the disk refuses.
         """
         path = self.file(manifest.name)
         with self._lock():
@@ -111,30 +111,31 @@ class Store(Manifests):
         return path
 
     def damaged(self, *, contents: bool = True) -> dict[str, str]:
-        """What is wrong with each file that is not as it was written: by name, or file name, a sentence.
+        """Problems of damaged files: sentences by set's name or file name.
 
-        Every set is read whole; without `contents` only the headers are.
+        Sets are read completely; without `contents` only their headers.
         """
-        found = super().damaged()
-        for name in self.names() if contents else ():
-            try:
-                self.read(name)
-            except ValueError as error:
-                found[name] = str(error)
-        return found
+        problems = super().damaged()
+        if contents:
+            for name in self.names():
+                try:
+                    self.read(name)
+                except ValueError as error:
+                    problems[name] = str(error)
+        return problems
 
     def read(self, name: str) -> tuple[Manifest, Tensor, Tensor]:
-        """Manifest, images and labels as `read_set` has them.
+        """Manifest, images and labels, as of `read_set`.
 
-        Raises FileNotFoundError where there is no such set, ValueError where it is damaged.
+        Raises FileNotFoundError if there is no such set, ValueError if it is damaged.
         """
         manifest, images, labels = read_set(self._existing(name))
         return named(name, manifest), images, labels
 
     def remove(self, name: str) -> None:
-        """Removes a set, be it damaged, or a link, what it leads to being left alone.
+        """Removes a set, also a damaged one; of a link only the link.
 
-        Raises FileNotFoundError where there is no such set.
+        Raises FileNotFoundError if there is no such set.
         """
         path = self.file(name)
         with self._lock():
@@ -145,7 +146,7 @@ class Store(Manifests):
     def update(self, manifest: Manifest) -> None:
         """Replaces a set's manifest by one that differs in `verified` only.
 
-        Raises ValueError for any other, and otherwise as `read` does.
+        Raises ValueError for any other manifest, and otherwise as `read` does.
         """
         with self._lock():
             there, images, labels = self.read(manifest.name)
@@ -157,7 +158,7 @@ class Store(Manifests):
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Held by one process at a time, and let go when it dies; what dead ones left half written is removed."""
+        """Holds the store's lock, released if its holder dies, and removes temporary files of dead processes."""
         self.folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:

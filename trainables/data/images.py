@@ -16,7 +16,7 @@ class Images:
     train: Tensor
     """A distilled set, or the pool that real training images are drawn from: never a validation image."""
     train_labels: Tensor
-    """Of a distilled set with soft labels: probabilities (N, classes) in float32."""
+    """For a distilled set with soft labels: probabilities (N, classes) in float32."""
     validation: Tensor
     validation_labels: Tensor
     test: Tensor
@@ -24,7 +24,7 @@ class Images:
 
     @classmethod
     def of(cls, train: Part, validation: Part, test: Part) -> Self:
-        """All three parts."""
+        """The images of three parts."""
         return cls(
             train=train[0],
             train_labels=train[1],

@@ -1,4 +1,4 @@
-"""Real data sets on one machine: fetched, decoded and whitened once, and shared by all runs as mapped memory."""
+"""Real data sets of a machine: downloaded, decoded and whitened once, and shared by all runs as memory-mapped files."""
 
 import functools
 import zipfile
@@ -19,23 +19,25 @@ from crossarch.trainables.data.whitening import CHUNK, Whitening, fit, threads
 from crossarch.trainables.files import TEMPORARY_SUFFIX, locked, write_atomically
 
 CACHE_VERSION = 1
-"""Raised whenever the same data would be cached otherwise: older caches are then not read."""
+"""Incremented when the same data are cached in another form, so that older caches are not read."""
 
 PARTS = ("train", "validation", "test")
 
 DAMAGED = (ValueError, EOFError, TypeError, zipfile.BadZipFile)
-"""What numpy raises for files cut short."""
+"""Exceptions of numpy for truncated files."""
 
 Found = TypeVar("Found")
 Array = np.ndarray[Any, Any]
 
 
 class Library:
-    """The data sets of the catalog below two folders.
+    """The real data sets of the catalog, in two folders.
 
-    `folder` is written to: `raw` has downloads, `cache` what was decoded and whitened, mapped copy-on-write, so that
-    a hundred runs hold one copy and none can spoil it. `raw` is where data sets already lie, and is only read.
-    `on_progress` is told, in sentences, of what takes long.
+    Args:
+        folder: Written to: `raw` below it has downloads, `cache` decoded and whitened data. These are mapped
+            copy-on-write, so that all runs of a machine share one copy and none can change it.
+        raw: A folder that has data sets already, in torchvision's layout; only read.
+        on_progress: Called with sentences before steps that take long.
     """
 
     def __init__(
@@ -46,14 +48,14 @@ class Library:
         self._tell = on_progress
 
     def images(self, dataset: str, whitening: str) -> Images:
-        """All three parts of a data set. Raises as `part` does."""
+        """All three parts of a data set, whitened. Raises as `part` does."""
         return Images.of(*(self.part(dataset, whitening, part) for part in PARTS))
 
     def part(self, dataset: str, whitening: str, part: str) -> Part:
-        """Whitened images (N, C, H, W) and labels (N,) of `train`, `validation` or `test`; no other part is made.
+        """Whitened images (N, C, H, W) and labels (N,) of `train`, `validation` or `test`.
 
-        Raises ValueError for names that the catalog does not know or allow, or data that are not what it promises,
-        and OSError where data cannot be had or written.
+        Raises ValueError for names that the catalog does not have or data that do not match it, and OSError if data
+        cannot be downloaded or written.
         """
         check_names(dataset, whitening, part)
         if DATASETS[dataset].archive is None:
@@ -74,9 +76,9 @@ class Library:
         return once(path, lambda: map_array(path, shape, np.dtype(np.float32)), make), labels[chosen]
 
     def whitening(self, dataset: str, name: str) -> Whitening:
-        """The whitening of that name, fitted on all training images, those for validation included.
+        """The whitening `name`, fitted on all training images, including those for validation.
 
-        Published distilled sets were made with such a fit, and it looks at no label. Raises as `part` does.
+        Published distilled sets were made with such a fit; it does not use labels. Raises as `part` does.
         """
         check_names(dataset, name)
         path = self._cache(dataset, name, "fit.npz")
@@ -89,7 +91,7 @@ class Library:
         return once(path, lambda: self.fitted(dataset, name), make)
 
     def fitted(self, dataset: str, name: str) -> Whitening | None:
-        """As `whitening`, but None where that would have to be fitted on data outside the package."""
+        """As `whitening`, but None if it has not been fitted yet and needs data that are not part of a package."""
         check_names(dataset, name)
         if DATASETS[dataset].archive is None:
             return _packaged_whitening(dataset, name)
@@ -97,7 +99,7 @@ class Library:
         return read_fit(self._cache(dataset, name, "fit.npz"), name, pixels)
 
     def decoded(self, dataset: str) -> Raw:
-        """Images and labels as the publisher has them, unsigned bytes. Raises as `part` does."""
+        """Images and labels in the publisher's order, as unsigned bytes. Raises as `part` does."""
         if DATASETS[dataset].archive is None:
             return read(dataset, self._folder)
         facts = DATASETS[dataset]
@@ -125,7 +127,7 @@ class Library:
         return once(self._cache(dataset, "raw", "decoded"), find, make)
 
     def _locate(self, dataset: str) -> Path:
-        """The folder that has the data set: the given one, or else our own, to which it is downloaded if need be."""
+        """The folder that has the data set: the given one, or else our own, to which it is downloaded if missing."""
         archive, own = archive_of(dataset), self._folder / "raw"
         zipped = archive.file.endswith(".zip")
         for root in (self._given, own):
@@ -140,20 +142,20 @@ class Library:
         return own
 
     def _cache(self, dataset: str, whitening: str, what: str) -> Path:
-        """A file of the cache; its name has all that its contents depend on."""
+        """The path of a cache file; its name contains everything that its contents depend on."""
         digest = DATASETS[dataset].digest.partition(":")[2][:16]
         return self._folder / "cache" / f"{dataset}-{whitening}-{digest}-v{CACHE_VERSION}-{what}"
 
 
 class Tenths:
-    """Tells of every further tenth of a download, in %; of none where the server does not say its size."""
+    """Calls `tell` with each further tenth of a download in %; never if the server does not give its size."""
 
     def __init__(self, tell: Callable[[int], None]) -> None:
         self._tell = tell
         self._last = 0
 
     def __call__(self, done: int, total: int | None) -> None:
-        """`done` of `total` bytes are there."""
+        """`done` of `total` bytes have been received."""
         share = 10 * done // total if total else 0
         if share > self._last:
             self._last = share
@@ -161,7 +163,7 @@ class Tenths:
 
 
 def check_names(dataset: str, whitening: str, part: str = PARTS[0]) -> None:
-    """Raises ValueError for a data set, a whitening of it, or a part that there is not."""
+    """Raises ValueError for an unknown data set, whitening or part."""
     check_choice(dataset, whitening, where="data.")
     if part not in PARTS:
         raise ValueError(f"part = {part!r} is not one of {', '.join(PARTS)}")
@@ -188,9 +190,9 @@ def _packaged_whitening(dataset: str, name: str) -> Whitening:
 
 
 def once(target: Path, find: Callable[[], Found | None], make: Callable[[], None]) -> Found:
-    """What `find` finds, after one process of all that ask at once has run `make`; the others wait.
+    """The result of `find`; if that is None, one process runs `make` while others wait, and then `find` is repeated.
 
-    A process that dies hands the lock on. Raises OSError where nothing is found even then.
+    The lock is released if its holder dies. Raises OSError if `find` still returns None.
     """
     found = find()
     if found is None:
@@ -205,14 +207,14 @@ def once(target: Path, find: Callable[[], Found | None], make: Callable[[], None
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """`write_atomically`, for the holder of the file's lock: what killed processes left of it is removed."""
+    """`write_atomically`, for the holder of the file's lock: removes temporary files of killed processes first."""
     for stale in path.parent.glob(f".{path.name}.*{TEMPORARY_SUFFIX}"):
         stale.unlink(missing_ok=True)
     write_atomically(path, write)
 
 
 def write_array(path: Path, blocks: Iterable[Array], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Writes the `.npy` file of an array whose rows come in `blocks`, which are never in memory all at once."""
+    """Writes an array as `.npy` from `blocks` of rows, which are not in memory all at once."""
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
 
     def write(temporary: Path) -> None:
@@ -225,7 +227,7 @@ def write_array(path: Path, blocks: Iterable[Array], shape: tuple[int, ...], dty
 
 
 def map_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor | None:
-    """The array of a `.npy` file, copy-on-write; None where it is missing, cut short, or of another shape or type."""
+    """The array of a `.npy` file, mapped copy-on-write; None if missing, truncated, or of another shape or type."""
     try:
         array = np.load(path, mmap_mode="c", allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError):
@@ -234,7 +236,7 @@ def map_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tenso
 
 
 def write_fit(path: Path, fitted: Whitening) -> None:
-    """Writes mean, scale, matrix and inverse, in float64."""
+    """Writes a whitening's mean, scale, matrix and inverse, in float64."""
     arrays: dict[str, Any] = {name: value.numpy() for name, value in vars(fitted).items() if isinstance(value, Tensor)}
 
     def write(temporary: Path) -> None:
@@ -245,7 +247,7 @@ def write_fit(path: Path, fitted: Whitening) -> None:
 
 
 def read_fit(path: Path, name: str, pixels: int) -> Whitening | None:
-    """The whitening in a file of `write_fit`; None where it is missing, damaged, or for other than `pixels` = C H W."""
+    """The whitening in a file of `write_fit`; None if missing, damaged, or not for `pixels` = C H W."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: torch.from_numpy(file[key]) for key in file.files}

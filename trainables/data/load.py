@@ -1,4 +1,4 @@
-"""What a run is trained, validated and tested on: a distilled set from the store, or real images."""
+"""Loads the images of a run: a distilled set from the store or real training images, validation and test images."""
 
 import functools
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from crossarch.trainables.config.run import DataConfig
+from crossarch.trainables.config.run import DataConfig, RealData
 from crossarch.trainables.data.distilled_sets import Store
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.data.library import PARTS, Library
@@ -15,25 +15,25 @@ from crossarch.trainables.data.manifest import Manifest, check_named
 
 @functools.lru_cache(maxsize=4)
 def load(config: DataConfig, folder: Path, raw: Path | None = None) -> Images:
-    """The images of a run, all in the run's whitening; validation and test images are always real ones.
+    """The images of a run, all in the run's whitening. Validation and test images are always real.
 
-    `folder` holds distilled sets, downloads and caches, `raw` what data sets already lie elsewhere. `train` is the
-    distilled set, or the pool from which the run's seed draws. Raises ValueError where the distilled set is not the
-    one that `config` names, FileNotFoundError where it or the real data are not there.
+    `folder` has distilled sets, downloads and caches; `raw` has data sets in torchvision's layout, if given. `train` is
+    the distilled set, or the pool from which the run's seed draws. Raises ValueError if the distilled set is not the
+    one that `config` names, FileNotFoundError if it or the real data are missing.
     """
     library = Library(folder, raw)
-    if config.distilled is None:
+    if isinstance(config, RealData):
         return library.images(config.dataset, config.whitening)
-    manifest, images, labels = Store(folder / "distilled").read(config.distilled)
+    manifest, images, labels = Store(folder / "distilled").read(config.distilled_set)
     check_named(config, manifest)
     train = images, targets(labels, manifest, config.label_temperature)
     return Images.of(train, *(library.part(config.dataset, config.whitening, part) for part in PARTS[1:]))
 
 
 def targets(labels: Tensor, manifest: Manifest, temperature: float | None) -> Tensor:
-    """What cross-entropy is computed against: classes (N,), or probabilities (N, classes) = softmax(labels / t).
+    """The targets of the cross-entropy: classes (N,), or probabilities (N, classes) = softmax(labels / t).
 
-    Raises ValueError where soft labels that are no probabilities have no temperature.
+    Raises ValueError for soft labels that are not probabilities and have no temperature.
     """
     if temperature is not None:
         return torch.softmax(labels / temperature, dim=1)

@@ -1,4 +1,4 @@
-"""What is known of a distilled set, kept in the header of its file, and that header read without torch."""
+"""Manifests of distilled sets, stored in the headers of their files, which are read without torch."""
 
 import dataclasses
 import json
@@ -13,14 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from crossarch.trainables.config.run import DataConfig
+from crossarch.trainables.config.run import DistilledData
 
 FORMAT = "crossarch distilled set 1"
 """Under the key `format` in every header: a later, different manifest has another number."""
 HEADER_BYTES = 2**20
-"""The most that a header may have."""
+"""Maximum bytes of a header."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-"""What a set's name must match as a whole: no path, and no two names that are one on some file system."""
+"""Pattern of a set's name: not a path, and no two names are equal on case-insensitive file systems."""
 
 CHOICES = {
     "label_form": ("hard", "probabilities", "centred", "logits"),
@@ -28,7 +28,7 @@ CHOICES = {
     "source_channel_order": ("NCHW", "NHWC"),
 }
 SUFFIX = ".safetensors"
-"""Of a set's file, after its name."""
+"""Suffix of a set's file."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MACHINE_PATH = re.compile(r"(?:^|[\s'\"(=])(?:/|~|file:|\\\\|[A-Za-z]:\\)")
@@ -37,7 +37,7 @@ _BYTES = {"F32": 4, "I64": 8}
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Where a distilled set is from, and what must be known to train on it and to test what was trained."""
+    """Origin of a distilled set, and what is needed to train on it and to test networks trained on it."""
 
     name: str
     dataset: str
@@ -49,7 +49,7 @@ class Manifest:
     label_form: str
     """hard, probabilities, centred or logits."""
     label_temperature: float | None = None
-    """By which labels are divided before a softmax; None where they are taken as they are."""
+    """Temperature by which labels are divided before a softmax; None if they are used unchanged."""
     channel_order: str = "NCHW"
     """Of this file: always NCHW."""
     source_channel_order: str = "NCHW"
@@ -98,7 +98,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Manifest)}
 
 
 def check_name(name: str) -> str:
-    """The name. Raises ValueError where it is none that a set may have."""
+    """Returns the name. Raises ValueError if it is not a valid name of a set."""
     if not NAME.fullmatch(name):
         raise ValueError(
             f"name = {name!r} is not 1 to 64 of a-z, 0-9, '.', '_' and '-', the first of them a letter or digit"
@@ -131,20 +131,20 @@ def from_metadata(metadata: Any) -> Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of a distilled set's file; of the file, only the header is read.
+    """The manifest of a distilled set's file. Only the header is read.
 
-    Raises ValueError where the file is no distilled set, damaged, or not of the length its header says.
+    Raises ValueError if the file is not a distilled set, is damaged, or does not have the length that its header says.
     """
     return read_header(path)[0]
 
 
 def set_files(folder: Path) -> list[Path]:
-    """What a folder has in places of sets, sorted."""
+    """The paths of a folder that have the suffix of sets, sorted."""
     return sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
 
 
 def misplaced(path: Path) -> str:
-    """Why something cannot be a set's file, before it is opened, or nothing."""
+    """Why a path cannot be the file of a set, as a sentence; empty if it can. The file is not opened."""
     if path.is_symlink():
         return f"{path.name} is a link: refused"
     if not path.is_file():
@@ -166,7 +166,7 @@ def read_header(path: Path) -> tuple[Manifest, dict[str, tuple[int, ...]]]:
 
 
 def _parse(path: Path) -> tuple[dict[str, Any], int]:
-    """The JSON object at the beginning of a safetensors file, and how many bytes follow it."""
+    """The JSON header of a safetensors file, and the number of bytes that follow it."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise ValueError("it is not a regular file")
@@ -210,7 +210,7 @@ def _check_tensors(header: dict[str, Any], values: int, manifest: Manifest) -> d
 
 
 def check_shapes(images: tuple[int, ...], labels: tuple[int, ...], hard: bool, manifest: Manifest) -> None:
-    """Raises ValueError where shapes, kind of labels, and manifest do not fit each other."""
+    """Raises ValueError if shapes, kind of labels, and manifest are inconsistent."""
     if len(images) != 4 or labels[:1] != images[:1] or len(labels) != (1 if hard else 2):
         raise ValueError(f"images of shape {images} do not fit labels of shape {labels}")
     if hard != (manifest.label_form == "hard"):
@@ -220,8 +220,8 @@ def check_shapes(images: tuple[int, ...], labels: tuple[int, ...], hard: bool, m
         raise ValueError(f"{images[0]} images are no multiple of images_per_class = {manifest.images_per_class}")
 
 
-def check_named(config: DataConfig, manifest: Manifest) -> None:
-    """Raises ValueError where the set's contents, data set, size or whitening are not the run's."""
+def check_named(config: DistilledData, manifest: Manifest) -> None:
+    """Raises ValueError if the set's contents, data set, size or whitening differ from the run's config."""
     for name in ("dataset", "images_per_class", "sha256", "whitening"):
         wanted, found = getattr(config, name), getattr(manifest, name)
         if wanted != found:
@@ -258,17 +258,17 @@ def _check_json(key: str, text: str) -> None:
 
 
 class Manifests:
-    """The manifests of a folder of distilled sets, one file a set: what can be listed without torch."""
+    """The manifests of a folder of distilled sets, one file per set. Does not need torch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def names(self) -> list[str]:
-        """The names that are taken, sorted; damaged sets have theirs, too."""
+        """The names of all sets, sorted, damaged ones included."""
         return sorted(path.name.removesuffix(SUFFIX) for path in set_files(self.folder) if not misplaced(path))
 
     def manifests(self) -> dict[str, Manifest]:
-        """The manifests of all sets by name, less those that `damaged` tells of by their headers."""
+        """The manifests by name of all sets whose header is not damaged."""
         found = {}
         for name in self.names():
             with suppress(ValueError, FileNotFoundError):
@@ -276,24 +276,26 @@ class Manifests:
         return found
 
     def damaged(self) -> dict[str, str]:
-        """What is wrong with files whose header cannot be read: by name, or file name, a sentence."""
-        found = {path.name: problem for path in set_files(self.folder) if (problem := misplaced(path))}
+        """Problems of files whose header cannot be read: sentences by set's name or file name."""
+        problems = {path.name: misplaced(path) for path in set_files(self.folder)}
+        problems = {name: problem for name, problem in problems.items() if problem}
         for name in self.names():
             try:
                 self._manifest(name)
             except ValueError as error:
-                found[name] = str(error)
-        return found
+                problems[name] = str(error)
+        return problems
 
     def file(self, name: str) -> Path:
-        """Where the set of that name is, or would be. Raises ValueError for a name that none may have."""
+        """The file of the set `name`, existing or not. Raises ValueError for an invalid name."""
         return self.folder / f"{check_name(name)}{SUFFIX}"
 
     def _existing(self, name: str) -> Path:
         path = self.file(name)
         if not os.path.lexists(path):
             raise FileNotFoundError(self._missing(name))
-        if problem := misplaced(path):
+        problem = misplaced(path)
+        if problem:
             raise ValueError(problem)
         return path
 
@@ -305,7 +307,7 @@ class Manifests:
 
 
 def named(name: str, manifest: Manifest) -> Manifest:
-    """The manifest. Raises ValueError where it is another set's than the file's name says."""
+    """Returns the manifest. Raises ValueError if its name is not the file's."""
     if manifest.name != name:
         raise ValueError(f"{name}{SUFFIX} holds the set {manifest.name!r}: the file was renamed")
     return manifest

@@ -1,4 +1,4 @@
-"""torch's files, read without running any code in them: the classes they name are judged before they are loaded."""
+"""Safe reading of torch's files: the names that their pickles import are checked before anything is loaded."""
 
 import io
 import mmap
@@ -14,10 +14,10 @@ from crossarch.trainables.data.archives import check_zip, check_zip_contents, re
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""How torch's files begin that are not zip archives, as torch before 1.6 wrote them."""
+"""Beginning of torch's files that are not zip archives, as written before torch 1.6."""
 
 PICKLE_BYTES = 64 * 2**20
-"""Bytes that the pickle of a zip archive may have: the tensors' values lie outside it."""
+"""Maximum bytes of the pickle in a zip archive, which does not include the tensors' values."""
 
 _STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 TENSORS = {
@@ -26,11 +26,11 @@ TENSORS = {
     "collections.OrderedDict",
     *(f"torch.{kind}Storage" for kind in _STORAGES),
 }
-"""What a pickle of tensors names."""
+"""The names that a pickle of tensors imports."""
 
 
 class NumpyType:
-    """Stands for a numpy type while a dictionary of DC, DSA or DM is read. Holds nothing."""
+    """Replaces a numpy type while a dictionary of DC, DSA or DM is read. It is empty."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -40,7 +40,7 @@ class NumpyType:
 
 
 def numpy_number(*_: object) -> None:
-    """Stands for a numpy number while a dictionary of DC, DSA or DM is read: its accuracies are not needed."""
+    """Replaces a numpy number while a dictionary of DC, DSA or DM is read: its accuracies are not needed."""
 
 
 NUMPY_NUMBERS: dict[str, Any] = {
@@ -48,19 +48,19 @@ NUMPY_NUMBERS: dict[str, Any] = {
     "numpy._core.multiarray.scalar": numpy_number,
     "numpy.dtype": NumpyType,
 }
-"""What beside tensors the dictionaries of DC, DSA and DM name, for the accuracies in them, and what stands for it.
+"""Replacements of further names that the dictionaries of DC, DSA and DM import, for the accuracies in them.
 
-numpy's own classes are not let in: their `__setstate__` trusts what it is given.
+numpy's own classes are not allowed, as their `__setstate__` does not check its argument.
 """
 BYTES = "_codecs.encode"
-"""How bytes are pickled, here those of a numpy number: torch allows it."""
+"""The name by which bytes are pickled, here those of a numpy number; torch allows it."""
 
 
 def load_torch(path: Path) -> Any:
-    """What a file of `torch.save` holds, on the CPU, the tensors of a zip archive still mapped to the file.
+    """Loads a file of `torch.save` on the CPU; tensors of a zip archive are memory-mapped.
 
-    Raises ValueError, before anything is loaded, where the file is damaged, too large, or names any class or function
-    beyond those of tensors and of the numbers of numpy.
+    Raises ValueError, before anything is loaded, if the file is damaged, too large, or imports any class or function
+    other than those of tensors and of numpy's numbers.
     """
     size = regular_file(path)
     with path.open("rb") as stream:
@@ -75,7 +75,7 @@ def load_torch(path: Path) -> Any:
 
 
 def is_torch(path: Path) -> bool:
-    """Whether a file begins, or is packed, as torch's do."""
+    """Whether a file has the form of torch's files, by its beginning or its zip members."""
     with path.open("rb") as stream:
         head = stream.read(len(LEGACY_MAGIC))
     if not head.startswith(ZIP_MAGIC):
@@ -88,7 +88,7 @@ def is_torch(path: Path) -> bool:
 
 
 def _check_zipped(path: Path) -> bool:
-    """Judges the archive and its pickle; returns whether it has numbers of numpy."""
+    """Checks the archive and its pickle. Returns whether it has numbers of numpy."""
     names = check_zip(path, packed=False)
     pickles = [name for name in names if name.endswith("data.pkl")]
     if len(pickles) != 1 or any(name.endswith("constants.pkl") for name in names):
@@ -102,7 +102,7 @@ def _check_zipped(path: Path) -> bool:
 
 
 def _check_legacy(path: Path, size: int) -> bool:
-    """Judges the pickles of a file from before torch 1.6; returns whether they have numbers of numpy."""
+    """Checks the pickles of a file from before torch 1.6. Returns whether they have numbers of numpy."""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
         if view[: len(LEGACY_MAGIC)] != LEGACY_MAGIC:
             names = _read_names(path.name, view) if view[:1] == LEGACY_MAGIC[:1] else set()
@@ -110,14 +110,16 @@ def _check_legacy(path: Path, size: int) -> bool:
             raise ValueError(f"{path.name} is no file that torch.save wrote")
         # Magic number, protocol, machine, object, keys of the storages: five pickles, then the values.
         first = [_read_names(path.name, view) for _ in range(3)]
-        then = [_read_names(path.name, view, largest=size) for _ in range(2)]
-    return _check_names(path.name, set().union(*first, *then))
+        last = [_read_names(path.name, view, largest=size) for _ in range(2)]
+    return _check_names(path.name, set().union(*first, *last))
 
 
 def _check_names(file: str, names: Iterable[str]) -> bool:
     names = set(names)
     numpy_numbers = bool(names & set(NUMPY_NUMBERS))
-    allowed = TENSORS | ({*NUMPY_NUMBERS, BYTES} if numpy_numbers else set())
+    allowed = set(TENSORS)
+    if numpy_numbers:
+        allowed |= {*NUMPY_NUMBERS, BYTES}
     if names - allowed:
         others = sorted(names - allowed)
         ours = all(name.startswith("torch.") for name in others)
@@ -127,10 +129,10 @@ def _check_names(file: str, names: Iterable[str]) -> bool:
 
 
 def _read_names(file: str, stream: Any, largest: int | None = None) -> set[str]:
-    """The names of all that the next pickle of a stream would import. Runs nothing.
+    """The names that the next pickle of a stream would import; nothing is executed.
 
-    Raises ValueError where the pickle is damaged, or has a whole number over `largest`: in a file of so many bytes no
-    size of a tensor can be larger.
+    Raises ValueError if the pickle is damaged, or has an integer above `largest`, the file's size: no tensor in it can
+    have more values.
     """
     names = set()
     for code, value in _operations(file, stream):

@@ -1,4 +1,4 @@
-"""Distilled sets as others publish them: the forms they come in, what is checked, and how one is taken in."""
+"""Import of published distilled sets: reading their file forms, checking them, and making their manifests."""
 
 import json
 import re
@@ -19,15 +19,15 @@ from crossarch.trainables.data.pickles import is_torch, load_torch
 
 NCHW, NHWC = "NCHW", "NHWC"
 CHANNELS = (1, 3)
-"""Channels that an image has, by which the order of its axes is told."""
+"""Possible numbers of channels, by which the order of axes is recognised."""
 
 NPY_MAGIC = b"\x93NUMPY"
 ZIP_MAGIC = b"PK"
 KEYS = (("image", "label"), ("images", "labels"))
-"""Under which an .npz file has images and labels: FRePo's, KIP's."""
+"""Keys of images and labels in an .npz file: FRePo's, KIP's."""
 SUFFIXES = (".pt", ".pth", ".npz", ".npy")
 UNWHITENED = "images_zca"
-"""How the files begin in which MTT shows its images with the whitening undone."""
+"""Beginning of the names of MTT's files whose images have their whitening undone, for viewing."""
 KNOWN = (
     "images*.pt with labels*.pt, a .pt dictionary of DC, DSA or DM, an .npz with image(s) and label(s), "
     "or images.npy with labels.npy"
@@ -45,22 +45,26 @@ class Published:
     form: str
     """`pt files`, `dc dictionary`, `npz` or `npy files`."""
     channel_order: str
-    """Of the file: NCHW or NHWC."""
+    """The file's order of axes: NCHW or NHWC."""
     files: tuple[Path, ...]
-    """All that was read."""
+    """All files that were read."""
     runs: int = 1
-    """Distillations the file holds."""
+    """Number of distillations in the file."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """`learning_rate` where one was published, `run` where there are several, `uint8` where 0 to 255 became 0 to 1."""
+    """`learning_rate` if published, `run` if there are several, `uint8` if 0 to 255 was converted to 0 to 1."""
 
 
 def read_published(path: Path, *, run: int | None = None, channel_order: str | None = None) -> Published:
-    """The distilled set in a file or a folder, its form told by what is in it.
+    """Reads the distilled set in a file or a folder; its form is recognised from the contents.
 
-    Of a file with several runs, number `run` (from 0), or the last. `channel_order` states NCHW or NHWC where the
-    images' shape does not tell, or misleads. No file or tensor may have more than LIMIT bytes.
+    Args:
+        path: The file, or a folder with the files of one set. No file or tensor may have more than LIMIT bytes.
+        run: Number of the run (from 0) in a file with several; by default the last.
+        channel_order: NCHW or NHWC, if the images' shape is ambiguous or misleading.
 
-    Raises ValueError, before the contents are used, for anything damaged, unsafe, too large, ambiguous or unknown.
+    Raises:
+        ValueError: The set is damaged, unsafe, too large, ambiguous or of an unknown form. Raised before its contents
+            are used.
     """
     if channel_order not in (None, NCHW, NHWC):
         raise ValueError(f"channel_order = {channel_order!r} is not one of {NCHW}, {NHWC}")
@@ -81,7 +85,7 @@ def read_published(path: Path, *, run: int | None = None, channel_order: str | N
 
 
 def _choose(folder: Path) -> Path:
-    """The file of the images in a folder: the only one, or the only one called best."""
+    """The file of images in a folder: the only one, or the only one whose name ends in `_best`."""
     files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.is_dir())
     named = [path for path in files if path.name.startswith("image")]
     named = named or [path for path in files if not re.match(r"labels?|lr", path.name)]
@@ -99,7 +103,7 @@ def _choose(folder: Path) -> Path:
 
 
 def _reader(file: Path) -> Callable[[Path, int | None], Published]:
-    """What reads a file of that form: tensors of any type, or what stands in their place, not checked yet."""
+    """The function that reads a file of this form. Its results are not checked yet, not even their types."""
     regular_file(file)
     with file.open("rb") as stream:
         head = stream.read(len(NPY_MAGIC))
@@ -130,7 +134,7 @@ def _read_pt(file: Path, run: int | None) -> Published:
 
 
 def _dc_dictionary(file: Path, data: Any, run: int | None) -> Published:
-    """`data` is a list of (images, labels), one a run."""
+    """The set of one run of a dictionary of DC, DSA or DM; `data` is a list of (images, labels), one per run."""
     if not isinstance(data, list | tuple) or not data:
         raise ValueError(f"{file.name} has no list of runs under 'data'")
     chosen = len(data) - 1 if run is None else run
@@ -168,7 +172,7 @@ def _read_npy(file: Path, _: int | None) -> Published:
 
 
 def _beside(file: Path) -> Path:
-    """The file of the labels of those images."""
+    """The file of labels that belongs to a file of images."""
     for images, labels in KEYS[::-1]:
         beside = file.with_name(file.name.replace(images, labels, 1))
         if beside != file and beside.is_file():
@@ -180,7 +184,7 @@ def _beside(file: Path) -> Path:
 
 
 def _learning_rate(file: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
-    """The learned learning rate (MTT, DATM) beside those images, if there is one, and its file."""
+    """The learned learning rate (MTT, DATM) beside a file of images, and its file; both empty without one."""
     tag = re.sub("^images?", "", file.name)
     for beside in (file.with_name(f"lr{tag}"), file.with_name("lr.pt")):
         if beside != file and beside.is_file():
@@ -195,7 +199,7 @@ def _learning_rate(file: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
 
 
 def _images(found: Any, name: str, order: str, stated: bool) -> tuple[Tensor, dict[str, Any]]:
-    """As Published has them; uint8 becomes 0 to 1, as torchvision's ToTensor has it."""
+    """Images in the form of `Published`, and facts; uint8 is converted to [0, 1], as by torchvision's ToTensor."""
     tensor = _tensor(found, name, "images")
     if tensor.ndim != 4:
         raise ValueError(f"{name} has images of shape {tuple(tensor.shape)}, not of four axes")
@@ -228,7 +232,7 @@ def _check_order(shape: tuple[int, ...], name: str, order: str) -> None:
 
 
 def _labels(found: Any, name: str) -> Tensor:
-    """As Published has them: whole numbers are classes, whatever their type; a single column is no axis."""
+    """Labels in the form of `Published`. Integers of any type are classes; a single column is squeezed."""
     tensor = _tensor(found, name, "labels")
     if tensor.ndim == 2 and tensor.shape[1] == 1:
         tensor = tensor[:, 0]
@@ -251,17 +255,17 @@ def _tensor(found: Any, name: str, what: str) -> Tensor:
 
 
 SUM_TOLERANCE = 1e-3
-"""By which a row's sum may miss 1 and the row still be probabilities."""
+"""Maximum deviation from 1 of the sum of a row of probabilities."""
 CENTRED_TOLERANCE = 0.01
-"""Of the sum of its absolute values: by which a row's sum may miss 0. FRePo's learned labels miss it by 0.003."""
+"""Maximum deviation from 0 of a centred row's sum, relative to its absolute values; FRePo's labels have 0.003."""
 
 
 def label_form(labels: Tensor) -> str:
-    """`hard` for classes (N,) in whole numbers; for (N, classes) by its rows `probabilities`, `centred` or `logits`.
+    """The form of labels: `hard` for classes (N,); `probabilities`, `centred` or `logits` for (N, classes).
 
-    Probabilities are not negative and sum to 1 in every row; centred labels sum to 0 in every row; all else is
-    logits, FRePo's learned labels at 10 images a class among them: they sum to about 1, but have negative values.
-    Raises ValueError for any other shape, and for values that are not finite.
+    Probabilities are not negative and every row sums to 1; rows of centred labels sum to 0; all others are logits, such
+    as FRePo's learned labels at 10 images per class, which sum to about 1 but have negative values. Raises ValueError
+    for any other shape, and for values that are not finite.
     """
     if labels.ndim == 1 and not labels.is_floating_point():
         return "hard"
@@ -277,10 +281,10 @@ def label_form(labels: Tensor) -> str:
 
 
 def check_set(images: Tensor, labels: Tensor, facts: Dataset, images_per_class: int | None = None) -> int:
-    """The images per class of images (N, C, H, W), with labels (N,) or (N, classes), of the data set `facts`.
+    """Checks images (N, C, H, W) with labels (N,) or (N, classes) against the data set `facts`.
 
-    Raises ValueError where their shapes or number are not the data set's, a value is not finite, an image is
-    constant, or hard labels are out of range, missing, or not balanced.
+    Returns the images per class. Raises ValueError if shapes or numbers do not match the data set, a value is not
+    finite, an image is constant, or hard labels are out of range, incomplete, or not balanced.
     """
     classes, shape = facts.classes, (facts.channels, facts.resolution, facts.resolution)
     if images.ndim != 4 or tuple(images.shape[1:]) != shape:
@@ -301,9 +305,9 @@ def check_set(images: Tensor, labels: Tensor, facts: Dataset, images_per_class: 
 
 
 def balance_note(labels: Tensor, classes: int) -> str:
-    """A sentence where the largest entries of soft labels (N, classes) do not fall equally on the classes, else "".
+    """A sentence if the largest entries of soft labels (N, classes) are not equally distributed over classes, else "".
 
-    Learned labels need not be balanced, so that this is no error.
+    Learned labels need not be balanced, so this is not an error.
     """
     if labels.ndim == 1:
         return ""
@@ -350,7 +354,7 @@ def _check_classes(labels: Tensor, classes: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
-    """What the files do not tell and whoever adds them must say."""
+    """Facts that the files do not contain and the user has to declare."""
 
     dataset: str
     distiller: str
@@ -359,11 +363,11 @@ class Declared:
     """None: `<dataset>-<distiller>-ipc<images per class>`."""
     label_temperature: float | None = None
     source: str | None = None
-    """None: the base name of what was given."""
+    """None: the base name of the given path."""
     licence: str = "unknown"
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a data set or a whitening that is not known."""
+        """Raises ValueError for an unknown data set or whitening."""
         check_choice(self.dataset)
         known = DATASETS[self.dataset].whitenings
         if self.whitening not in known:
@@ -378,11 +382,11 @@ class Candidate:
     images: Tensor
     labels: Tensor
     notes: tuple[str, ...]
-    """What is no error, but should be known: a sentence each."""
+    """Warnings, one sentence each."""
 
 
 def take_in(path: Path, declared: Declared, *, run: int | None = None, channel_order: str | None = None) -> Candidate:
-    """Reads and checks what was published at `path`. Raises ValueError, in one sentence, where it is refused."""
+    """Reads and checks the published set at `path`. Raises ValueError, in one sentence, if it is refused."""
     found = read_published(path, run=run, channel_order=channel_order)
     facts = DATASETS[declared.dataset]
     images_per_class = check_set(found.images, found.labels, facts)
@@ -411,8 +415,10 @@ def take_in(path: Path, declared: Declared, *, run: int | None = None, channel_o
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         facts=json.dumps(found.facts),
     )
-    several = f"the file holds {found.runs} runs: number {found.facts.get('run')} was taken" if found.runs > 1 else ""
-    notes = (several, balance_note(found.labels, facts.classes))
-    return Candidate(
-        manifest=manifest, images=found.images, labels=found.labels, notes=tuple(note for note in notes if note)
-    )
+    notes = []
+    if found.runs > 1:
+        notes.append(f"the file holds {found.runs} runs: number {found.facts.get('run')} was taken")
+    unbalanced = balance_note(found.labels, facts.classes)
+    if unbalanced:
+        notes.append(unbalanced)
+    return Candidate(manifest=manifest, images=found.images, labels=found.labels, notes=tuple(notes))

@@ -1,6 +1,6 @@
-"""Which real images are validated on, and which are trained on: fixed splits and class-balanced subsets.
+"""Fixed train/validation splits, and class-balanced subsets of real images.
 
-All functions give indices (int64) into `labels` (N,); those that look at images want them whitened, (N, C, H, W).
+All functions return indices (int64) into `labels` (N,). Those that use images take them whitened, (N, C, H, W).
 """
 
 import warnings
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 SPLIT_SEED = 20260
-"""Of the validation split: fixed for good, as a new one would make other runs of old configurations."""
+"""Seed of the validation split. Never to be changed: another split would change the runs of existing configurations."""
 
 VALIDATION_SHARE = 10
-"""One in so many training images of each class is for validation."""
+"""One in this many training images of each class is for validation."""
 
 
 def validation_split(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices of `labels` (N,) for training, and for validation: the same on every machine, for every whitening.
+    """Indices of `labels` (N,) for training and for validation: the same on every machine and for every whitening.
 
-    Validation takes a tenth of each class, rounded down, but at least one image. Training keeps the file's order;
-    validation goes round the classes, so that its first images stand for all. Raises ValueError where a class has a
-    single image.
+    Validation has a tenth of each class, rounded down, but at least one image. Training indices are in the file's
+    order; validation indices cycle through the classes, so that the first ones are balanced. Raises ValueError if a
+    class has a single image.
     """
     generator = torch.Generator().manual_seed(SPLIT_SEED)
     places, validation = [], []
@@ -40,8 +40,8 @@ def validation_split(labels: Tensor) -> tuple[Tensor, Tensor]:
 def class_balanced_subset(labels: Tensor, images_per_class: int, seed: int) -> Tensor:
     """Indices (classes * images_per_class,), class by class, of a random subset of `labels` (N,).
 
-    The same seed draws the same images; a larger subset of one seed contains the smaller (Sec. 4.2). Raises
-    ValueError where a class has too few images.
+    The same seed gives the same images; a larger subset of a seed contains the smaller ones (Sec. 4.2). Raises
+    ValueError if a class has too few images.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -52,15 +52,15 @@ def class_balanced_subset(labels: Tensor, images_per_class: int, seed: int) -> T
 
 
 def random_subset(images: Tensor, labels: Tensor, images_per_class: int, seed: int) -> Tensor:
-    """`class_balanced_subset`, which does not look at the images."""
+    """`class_balanced_subset`; does not use the images."""
     return class_balanced_subset(labels, images_per_class, seed)
 
 
 def kmeans_subset(images: Tensor, labels: Tensor, images_per_class: int, seed: int) -> Tensor:
-    """Indices, class by class, of the real images nearest the `images_per_class` k-means centres of their class.
+    """Indices, class by class, of the real images nearest to the `images_per_class` k-means centres of their class.
 
-    An image nearest two centres stands for the first; the second takes its next nearest. A larger subset need not
-    contain the smaller: other centres. Raises ValueError where a class has too few images.
+    An image that is nearest to two centres is used for the first; the second takes its next nearest. A larger subset
+    need not contain a smaller one, as the centres differ. Raises ValueError if a class has too few images.
     """
 
     def represent(members: Tensor) -> list[int]:
@@ -76,7 +76,7 @@ def kmeans_subset(images: Tensor, labels: Tensor, images_per_class: int, seed: i
 
 
 def _centres(points: Tensor, count: int, seed: int) -> Tensor:
-    """The k-means centres (count, d) of `points` (n, d), by k-means++ and Lloyd, on one thread so that bits repeat."""
+    """The k-means centres (count, d) of `points` (n, d), by k-means++ and Lloyd; on one thread, to be reproducible."""
     from sklearn.cluster import KMeans  # slow to import, and seldom needed
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -87,11 +87,11 @@ def _centres(points: Tensor, count: int, seed: int) -> Tensor:
 
 
 def herding_subset(images: Tensor, labels: Tensor, images_per_class: int, seed: int) -> Tensor:
-    """Indices, class by class, each next one bringing the chosen images' mean nearest the class' mean.
+    """Indices, class by class; each image brings the mean of the chosen images nearest to the class' mean.
 
-    Herding (Welling 2009) in the greedy form of iCaRL (Rebuffi et al. 2017, Alg. 4), on pixels, without repeats: no
-    chance is in it, `seed` changes nothing, and a larger subset contains the smaller. Raises ValueError where a class
-    has too few images.
+    Herding (Welling 2009) in the greedy form of iCaRL (Rebuffi et al. 2017, Alg. 4), on pixels, without repetitions.
+    Deterministic: `seed` has no effect, and a larger subset contains the smaller ones. Raises ValueError if a class has
+    too few images.
     """
 
     def herd(members: Tensor) -> list[int]:
@@ -114,17 +114,18 @@ SELECTIONS = {"random": random_subset, "kmeans": kmeans_subset, "herding": herdi
 
 
 def select(selection: str | None, images: Tensor, labels: Tensor, images_per_class: int, seed: int) -> Tensor:
-    """Indices (classes * images_per_class,) by the selection of that name; None is `random`."""
+    """Indices (classes * images_per_class,) by the selection of that name in SELECTIONS; None is `random`."""
     return SELECTIONS[selection or "random"](images, labels, images_per_class, seed)
 
 
 def _classes(labels: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Each class with the indices of its members."""
     for label in labels.unique().tolist():
         yield label, torch.nonzero(labels == label).flatten()
 
 
 def _of_each_class(labels: Tensor, images_per_class: int, choose: Callable[[Tensor], Tensor | list[int]]) -> Tensor:
-    """Indices, class by class, of the places that `choose` gives among the class' indices."""
+    """Indices, class by class; `choose` returns positions within a class' indices."""
     chosen = []
     for label, members in _classes(labels):
         if len(members) < images_per_class:

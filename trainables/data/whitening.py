@@ -1,6 +1,6 @@
-"""What is done to images before a network sees them: fitted on training images, applied to all, and undone to look.
+"""Whitening of images: fitted on training images, applied to all images, and inverted for viewing.
 
-A distilled set is worth nothing in another whitening than its own. `catalog.WHITENINGS` says what the names mean.
+A distilled set is useless in any whitening but its own. WHITENINGS in config/datasets.py defines the names.
 """
 
 import contextlib
@@ -13,23 +13,23 @@ from torch import Tensor
 from crossarch.trainables.config.datasets import WHITENINGS
 
 CHUNK = 1000
-"""Images a step of fitting and applying, so that memory stays bounded."""
+"""Images that are processed at once in fitting and applying, which bounds memory."""
 
 THREADS = 2
-"""Of a fit: a run trains on one, but waits for this."""
+"""Threads of a fit; training has one, but has to wait for this."""
 
 RIDGE = 0.1
-"""kornia's eps in MTT and the released code; FRePo's `zca_reg`."""
+"""kornia's eps in MTT and in the paper's released code; FRePo's `zca_reg`."""
 
 MTT_MEAN = (0.4914, 0.4822, 0.4465)
 MTT_STD = (0.2023, 0.1994, 0.2010)
-"""Not the pixels' standard deviation (.2470 .2435 .2616), but the images' own, averaged."""
+"""MTT's constants: not the standard deviation of all pixels (.2470 .2435 .2616), but the mean of each image's."""
 
 Prepare = Callable[[Tensor], Tensor]
 
 
 def as_it_is(images: Tensor) -> Tensor:
-    """The images themselves."""
+    """Returns the images unchanged."""
     return images
 
 
@@ -39,20 +39,20 @@ class Whitening:
 
     name: str
     mean: Tensor
-    """(C, 1, 1), or (C, H, W) where there is a matrix."""
+    """(C, 1, 1), or (C, H, W) with a matrix."""
     scale: Tensor
     """(C, 1, 1)."""
     matrix: Tensor | None = None
     """(C H W, C H W), symmetric; None: the identity."""
     inverse: Tensor | None = None
-    """Of the matrix."""
+    """The inverse of the matrix."""
 
     def apply(self, images: Tensor, prepare: Prepare = as_it_is) -> Tensor:
-        """Whitened images (N, C, H, W) in float32; `prepare` brings a chunk of `images` to [0, 1]."""
+        """Whitened images (N, C, H, W) in float32; `prepare` converts a chunk of `images` to [0, 1]."""
         return torch.cat([self._apply(prepare(chunk).double()) for chunk in images.split(CHUNK)])
 
     def invert(self, images: Tensor) -> Tensor:
-        """The images (N, C, H, W) that would be whitened to these, in float32: to look at, mostly in [0, 1]."""
+        """The images (N, C, H, W) in float32 whose whitening is `images`; for viewing, mostly in [0, 1]."""
         return torch.cat([self._invert(chunk.double()) for chunk in images.split(CHUNK)])
 
     def _apply(self, images: Tensor) -> Tensor:
@@ -68,10 +68,10 @@ class Whitening:
 
 
 def fit(name: str, images: Tensor, prepare: Prepare = as_it_is) -> Whitening:
-    """The whitening of that name for training images (N, C, H, W).
+    """Fits the whitening `name` to training images (N, C, H, W).
 
-    `prepare` brings a chunk of them to [0, 1], where they are not. Raises ValueError for an unknown name, or where
-    MTT's constants are asked for images of other than three channels.
+    `prepare` converts a chunk of them to [0, 1]. Raises ValueError for an unknown name, for MTT's constants with other
+    than three channels, and for too few images.
     """
     if name not in WHITENINGS:
         raise ValueError(f"whitening = {name!r} is not one of {', '.join(WHITENINGS)}")
@@ -86,7 +86,7 @@ def fit_channel(images: Tensor, prepare: Prepare) -> Whitening:
 
 
 def fit_channel_mtt(images: Tensor, prepare: Prepare) -> Whitening:
-    """MTT's constants, whatever the images."""
+    """MTT's constants, independent of the images. Raises ValueError for other than three channels."""
     if images.shape[1] != len(MTT_MEAN):
         raise ValueError(f"whitening = 'channel_mtt' is for images of 3 channels (CIFAR), not of {images.shape[1]}")
     mean, std = (torch.tensor(values, dtype=torch.float64).view(-1, 1, 1) for values in (MTT_MEAN, MTT_STD))
@@ -158,7 +158,7 @@ def inverse_root(covariance: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
 
 @contextlib.contextmanager
 def threads(count: int = THREADS) -> Iterator[None]:
-    """Lets torch use at least so many threads for a while."""
+    """Lets torch use at least `count` threads in the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(before, count))
     try:

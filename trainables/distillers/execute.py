@@ -1,4 +1,4 @@
-"""One distillation from its configuration to a set in the store, with all that must be known of it."""
+"""Executes one dataset distillation, from configuration to a set with its manifest in the store."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,20 +20,20 @@ from crossarch.trainables.training.execute import Workplace
 from crossarch.trainables.training.state import Checkpoints
 
 SNAPSHOT = "snapshot.safetensors"
-"""The set as it was at the last evaluation, beside the checkpoints: to look at while it is being distilled."""
+"""File beside the checkpoints with the set at the last evaluation, to be viewed during the distillation."""
 
 
 def workshop(root: Path, config: DistillConfig) -> Path:
-    """The folder of a distillation's checkpoints and snapshot."""
+    """The folder of a dataset distillation's checkpoints and snapshot."""
     return root / "checkpoints" / distill_id(config)
 
 
 def describe_set(
     config: DistillConfig, name: str, images: Tensor, labels: Tensor, *, curve: Sequence[DistillPoint], device: str
 ) -> Manifest:
-    """The manifest of a set (N, C, H, W) with labels as they are at the last point of `curve`.
+    """The manifest of a set with images (N, C, H, W) and labels, distilled up to the last point of `curve`.
 
-    Its source's digest is that of the distillation: all that can change what comes out of it.
+    Its `source_sha256` is the digest of the distillation's configuration, on which the result depends.
     """
     config = config.resolved()
     facts = {
@@ -69,15 +69,18 @@ def execute(
     device: str = "cpu",
     on_report: Callable[[DistillPoint], None] = lambda point: None,
 ) -> Manifest:
-    """Distils a set into the store under `name`, going on from the last checkpoint if there is one.
+    """Distils a set into the store under `name`, continuing from the last checkpoint if there is one.
 
-    At each evaluation the set as it is then is left in the workshop, before `on_report` hears of it. Raises
-    DistillationDivergedError, ValueError where what came out is no set or the name is another's, and OSError where
-    data cannot be had or the disk refuses.
+    At each evaluation a snapshot of the set is written to the workshop before `on_report` is called.
+
+    Raises:
+        DistillationDivergedError: The loss is not finite.
+        ValueError: The result is not a valid set, or another set has the name.
+        OSError: Data cannot be obtained, or the disk refuses.
     """
     folder, copy = workshop(workplace.root, config), workplace.copy
 
-    def heard(point: DistillPoint, distiller: Distiller) -> None:
+    def report(point: DistillPoint, distiller: Distiller) -> None:
         if point.validation_accuracy is not None:
             images, labels = finished(distiller)
             manifest = describe_set(config, name, images, labels, curve=[point], device=device)
@@ -87,7 +90,7 @@ def execute(
 
     library = Library(workplace.data, workplace.data_root)
     checkpoints = Checkpoints(folder, workplace.checkpoint_seconds, copy)
-    done = distill(config, library, device=device, checkpoints=checkpoints, on_report=heard)
+    done = distill(config, library, device=device, checkpoints=checkpoints, on_report=report)
     images, labels = finished(done.distiller)
     check_set(images, labels, DATASETS[config.dataset], config.images_per_class)
     manifest = describe_set(config, name, images, labels, curve=done.curve, device=device)
@@ -97,6 +100,6 @@ def execute(
 
 
 def finished(distiller: Distiller) -> tuple[Tensor, Tensor]:
-    """The set as the store takes it: on the CPU, images and soft labels in float32."""
+    """The set in the form of the store: on the CPU, images and soft labels in float32."""
     images, labels = (tensor.detach().cpu() for tensor in distiller.prototypes())
     return images.float(), labels.float() if labels.is_floating_point() else labels

@@ -48,10 +48,10 @@ FIRST_CHANNELS = 128
 """Output channels of the first convolution at width 1; each further one has twice as many."""
 
 SMALLEST_SIDE = 4
-"""Pixels to which an image is pooled: three blocks for 32 x 32, four for 64 x 64."""
+"""Side in pixels to which an image is pooled: three blocks for 32 x 32, four for 64 x 64."""
 
 TRUNCATED_STD = 0.87962566103423978
-"""Standard deviation of a standard normal variable cut off at -2 and 2."""
+"""Standard deviation of a standard normal variable truncated to [-2, 2]."""
 
 
 def channels(resolution: int, width: float) -> tuple[int, ...]:
@@ -63,9 +63,9 @@ def channels(resolution: int, width: float) -> tuple[int, ...]:
 class FeatureNet(nn.Module):
     """Blocks of 3x3 convolution, ReLU and 2x2 average pooling, with a BatchNorm before all but the first; linear head.
 
-    Weights start as Flax has them: normal with variance 1 / inputs, cut off at two standard deviations; biases at 0.
-    Running statistics take 0.9 of each new batch (Flax' momentum 0.1). Flax' running variance is over N, PyTorch's
-    over N - 1. Grey images are 32 x 32 here, so that FRePo's wider padding of 28 x 28 ones is not needed.
+    Weights are initialised as in Flax: normal with variance 1 / inputs, truncated at two standard deviations; biases
+    are 0. Running statistics have momentum 0.9 (0.1 in Flax' convention). Flax' running variance is over N, PyTorch's
+    over N - 1. Grey images are 32 x 32 here, so FRePo's wider padding of 28 x 28 images is not needed.
     """
 
     def __init__(self, in_channels: int, classes: int, resolution: int, width: float = 1.0) -> None:
@@ -93,22 +93,22 @@ class FeatureNet(nn.Module):
 
 
 def start_weights(weight: Tensor) -> None:
-    """Fills weights (out, in, ...) with LeCun's truncated normal."""
+    """Initialises weights (out, in, ...) with LeCun's truncated normal distribution, in place."""
     std = (1 / weight[0].numel()) ** 0.5 / TRUNCATED_STD
     nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)
 
 
 class Member:
-    """One network of the pool, in evaluation mode but while it trains, with its optimizer and its counter."""
+    """A network of the pool with its optimizer and its counter; in evaluation mode except while it trains."""
 
     def __init__(self, network: nn.Module, learning_rate: float, uses: int = 0) -> None:
         self.network = network.eval()
         self.optimizer = Adam(network.parameters(), lr=learning_rate)
         self.uses = uses
-        """Training steps since it was made, and the head start of a network that the pool began with."""
+        """Training steps since it was created, plus an initial offset for the networks that the pool starts with."""
 
     def train(self, images: Tensor, labels: Tensor) -> None:
-        """One step of Adam on the squared error of images (N, C, H, W) against labels (N, classes), no augmentation."""
+        """Takes a step of Adam on the squared error of images (N, C, H, W) to labels (N, classes), not augmented."""
         self.network.train()
         loss = squared_error(self.network(images), labels)
         self.optimizer.zero_grad(set_to_none=True)
@@ -133,7 +133,7 @@ class Member:
 
 
 class Pool:
-    """`size` networks that `make` makes, drawn at random; their counters start at 0, `stagger`, 2 `stagger` ..."""
+    """A pool of `size` networks created by `make`; their counters start at 0, `stagger`, 2 `stagger` ..."""
 
     def __init__(
         self, make: Callable[[], nn.Module], size: int, stagger: int, limit: int, learning_rate: float
@@ -144,18 +144,18 @@ class Pool:
         self.members = [Member(make(), learning_rate, stagger * place) for place in range(size)]
 
     def draw(self) -> int:
-        """The place of a network, each as likely as any other."""
+        """The index of a uniformly drawn network."""
         return int(torch.randint(len(self.members), ()))
 
     def age(self, place: int, images: Tensor, labels: Tensor) -> None:
-        """After a use: trains the network at `place` one step, or makes it anew if its counter is past the limit."""
+        """Trains the network at index `place` one step, or replaces it if its counter exceeds the limit."""
         if self.members[place].uses > self._limit:
             self.members[place] = Member(self._make(), self._learning_rate)
         else:
             self.members[place].train(images, labels)
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Of every member."""
+        """The states of all networks."""
         return [member.state_dict() for member in self.members]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
@@ -165,26 +165,26 @@ class Pool:
 
 
 FLOOR = 0.1
-"""Of the learning rate, at the end of its cosine."""
+"""Final learning rate of the cosine schedule, as a share of the initial one."""
 
 
 def centred(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
-    """One-hot labels less 1 / C, (N, classes), of labels (N,): what real images are regressed to."""
+    """One-hot labels minus 1 / C, (N, classes), of labels (N,): the regression targets of real images."""
     return F.one_hot(labels, classes).to(dtype) - 1 / classes
 
 
 def starting_labels(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
-    """(one-hot - 1 / C) / sqrt(C / 10), (N, classes), of labels (N,): where learned labels start."""
+    """(one-hot - 1 / C) / sqrt(C / 10), (N, classes), of labels (N,): the initial values of learned labels."""
     return centred(labels, classes, dtype) / math.sqrt(classes / 10)
 
 
 def with_mirror_images(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Images (2 N, C, H, W) and labels (2 N, classes): those given, then the images flipped from left to right."""
+    """Images (2 N, C, H, W) and labels (2 N, classes): the given ones, then the images mirrored left to right."""
     return torch.cat([images, images.flip(-1)]), torch.cat([labels, labels])
 
 
 def cosine_to_floor(step: int, steps: int) -> float:
-    """The learning rate over its start in `step` (from 0) of `steps`: half a cosine from 1 to FLOOR."""
+    """The learning rate in `step` (from 0) of `steps` relative to the initial one: half a cosine from 1 to FLOOR."""
     return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
@@ -211,10 +211,10 @@ def objective(
 
 
 class FRePo:
-    """The learned images and labels, their optimizer, and the pool; all on the device of the real images."""
+    """FRePo's state: learned images and labels, their optimizer, and the pool; on the device of the real images."""
 
     def __init__(self, config: FRePoConfig, images: Tensor, labels: Tensor) -> None:
-        """Starts from real images, drawn from `images` (N, C, H, W) with labels (N,) by the seed, class-balanced."""
+        """Initialises from real images, a class-balanced random subset of `images` (N, C, H, W) with labels (N,)."""
         self._config = config = config.resolved()
         facts = DATASETS[config.dataset]
         chosen = class_balanced_subset(labels.cpu(), config.images_per_class, config.seed).to(labels.device)
@@ -234,9 +234,10 @@ class FRePo:
         self.pool = Pool(make, config.pool_size, config.pool_stagger, config.pool_limit, config.online_learning_rate)
 
     def step(self, index: int) -> Tensor:
-        """Update `index` (from 0) of images and labels, on one network of the pool; the loss before it, not waited for.
+        """Takes update `index` (from 0) of images and labels, with one network of the pool.
 
-        The network is then trained one step on what was just learned, or made anew.
+        The network is then trained one step on the updated set, or replaced. Returns the loss before the update, a
+        scalar, without synchronising the device.
         """
         config = self._config
         place = self.pool.draw()
@@ -268,7 +269,7 @@ class FRePo:
         return self.images.detach(), self.labels.detach()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes from step to step, but for the random number generators."""
+        """The state that changes from step to step, except for the random number generators."""
         return {
             "images": self.images.detach(),
             "labels": self.labels.detach(),
@@ -285,7 +286,7 @@ class FRePo:
         self.pool.load_state_dict(state["pool"])
 
     def _batch(self, index: int) -> Tensor:
-        """Indices of the real images of a step: pass by pass in an order that seed and pass alone determine."""
+        """Indices of the real images of a step. The order of each pass depends only on the seed and the pass."""
         total = len(self.real)
         size = min(self._config.batch_size, total)
         turn, place = divmod(index, total // size)
@@ -295,7 +296,7 @@ class FRePo:
         return self._order[1][place * size : (place + 1) * size]
 
     def _sample(self) -> tuple[Tensor, Tensor]:
-        """What a network of the pool is trained on: all distilled images, or a random part of very many."""
+        """The distilled images and labels that a network of the pool is trained on: all, or a random part of many."""
         images, labels = self.prototypes()
         most = self._config.online_batch_size
         if len(images) <= most:

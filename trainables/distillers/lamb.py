@@ -1,4 +1,4 @@
-"""LAMB (You et al. 2020, Alg. 2): Adam whose step is as long as the parameter, times the learning rate."""
+"""LAMB (You et al. 2020, Alg. 2): Adam with each step's norm scaled to the parameter's norm times the learning rate."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,11 +20,11 @@ def lamb_step(
     *,
     learning_rate: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The parameter and both moments after `step` (from 1), all of one shape.
+    """The parameter p and its moments m and v after `step` (from 1), all of the same shape.
 
-    m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, u = m' / (sqrt(v') + eps) with both moments corrected for their
-    start at 0, and p - lr |p| / |u| u; the ratio is 1 where either norm is 0. As optax has it, without weight decay
-    and without bounds on |p|. The norms are of the whole tensor.
+    m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, u = m' / (sqrt(v') + eps) with bias-corrected moments m' and v', and
+    p - lr |p| / |u| u with norms of whole tensors; the ratio is 1 if either norm is 0. As in optax, without weight
+    decay and without bounds on |p|.
     """
     first = torch.lerp(gradient, first, BETAS[0])
     second = torch.lerp(gradient.square(), second, BETAS[1])
@@ -36,14 +36,14 @@ def lamb_step(
 
 
 class Lamb(Optimizer):
-    """`lamb_step` on every parameter; its moments are part of `state_dict`."""
+    """The optimizer that applies `lamb_step` to every parameter; moments are part of `state_dict`."""
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
         super().__init__(parameters, {"lr": lr})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step from the gradients that are there; a closure is not called."""
+        """Takes a step from the present gradients; `closure` is not called."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:

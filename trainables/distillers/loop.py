@@ -1,4 +1,4 @@
-"""The loop that drives every distiller: steps, reports, evaluations, checkpoints."""
+"""The loop that runs any distiller: steps, reports, evaluations, checkpoints."""
 
 import math
 import time
@@ -21,16 +21,16 @@ from crossarch.trainables.training.state import Checkpoints, capture_rng, reinst
 
 
 class Distiller(Protocol):
-    """A method under way. It draws random numbers from torch's generators alone, which the loop saves with it."""
+    """A distillation method with its state. Draws random numbers only from torch's generators, which the loop saves."""
 
     def step(self, index: int) -> Tensor:
-        """Update `index` (from 0) of the distilled set; its loss, a scalar on the device, which is not waited for."""
+        """Takes update `index` (from 0) of the set. Returns the loss, a scalar, without synchronising the device."""
 
     def prototypes(self) -> tuple[Tensor, Tensor]:
-        """The distilled images (N, C, H, W) as they are now, class by class, and their labels (N, classes) or (N,)."""
+        """The present distilled images (N, C, H, W), class by class, and their labels (N, classes) or (N,)."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes from step to step, as tensors and plain values."""
+        """The state that changes from step to step, as tensors and plain values."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
@@ -38,18 +38,18 @@ class Distiller(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class DistillPoint:
-    """One report of a distillation."""
+    """One report of a dataset distillation."""
 
     step: int
-    """Steps done, from 1."""
+    """Number of steps done."""
     loss: float
     """Mean over the steps since the last report."""
     label_entropy: float | None = None
-    """Of softmax(y / t), against which networks are trained, mean over the set, in nats; None for hard labels."""
+    """Mean entropy in nats of softmax(y / t), which networks are trained on; None for hard labels."""
     validation_accuracy: float | None = None
-    """Of a ConvNet trained on the set briefly, in %, on at most 1,000 validation images; None between evaluations."""
+    """Accuracy in % of a ConvNet trained briefly on the set, on at most 1,000 validation images, if evaluated."""
     seconds: float = 0.0
-    """Since the start, evaluations not counted, summed over resumptions."""
+    """Seconds since the start, without evaluations, summed over resumptions."""
 
 
 def label_entropy(labels: Tensor, temperature: float) -> float | None:
@@ -67,39 +67,39 @@ def make_distiller(config: DistillConfig, images: Tensor, labels: Tensor) -> Dis
 
 
 MAKERS: dict[type[DistillConfig], Callable[..., Distiller]] = {FRePoConfig: FRePo}
-"""What makes each distiller from its settings."""
+"""The constructor of each distiller, by the type of its config."""
 
 
 REPORTS = 50
-"""Reports of a distillation, at most."""
+"""Maximum reports of a dataset distillation."""
 
 REPORTS_AN_EVALUATION = 10
-"""So that a distillation has at most 5 evaluations, the last of them at its end."""
+"""Reports per evaluation, so that there are at most 5 evaluations, the last of them at the end."""
 
 
 class DistillationDivergedError(ArithmeticError):
-    """The loss of a distillation is no longer a finite number."""
+    """The loss of a dataset distillation is not finite."""
 
 
 @dataclass(kw_only=True)
 class Distillation:
-    """A distillation under way, and what it has come to at its end."""
+    """The state of a dataset distillation, during the loop and at its end."""
 
     config: DistillConfig
-    """With nothing left to a rule."""
+    """Resolved: without defaults that depend on other settings."""
     distiller: Distiller
     losses: Tensor
-    """Summed since the last report."""
+    """Sum of the losses since the last report, a scalar."""
     step: int = 0
-    """Steps done."""
+    """Number of steps done."""
     reported: int = 0
-    """Of these, at the last report."""
+    """Number of them at the last report."""
     seconds: float = 0.0
-    """In the loop, evaluations not counted, summed over resumptions."""
+    """Seconds in the loop, without evaluations, summed over resumptions."""
     curve: list[DistillPoint] = field(default_factory=list)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything, the random number generators included."""
+        """The whole state, including the random number generators."""
         return {
             "distiller": self.distiller.state_dict(),
             "losses": self.losses,
@@ -130,11 +130,20 @@ def distill(
     checkpoints: Checkpoints | None = None,
     on_report: Report = lambda point, distiller: None,
 ) -> Distillation:
-    """Distils as `config` says, and returns where it ended.
+    """Distils a set as `config` says, from training images only, and evaluates it on validation images only.
 
-    Only training images are learned from, only validation images are tested on. With `checkpoints`, a distillation
-    that was interrupted goes on from the last one, bit for bit on a CPU. `on_report` hears of at most 50 steps, and
-    only there is the device waited for. Raises DistillationDivergedError where the loss at a report is not finite.
+    Args:
+        config: The distillation.
+        library: The real data.
+        device: The torch device.
+        checkpoints: An interrupted distillation continues from the last checkpoint, bit for bit on a CPU.
+        on_report: Called for at most 50 steps; only then is the device synchronised.
+
+    Returns:
+        The state at the end.
+
+    Raises:
+        DistillationDivergedError: The loss at a report is not finite.
     """
     config = config.resolved()
     whitening, dtype = str(config.whitening), getattr(torch, config.precision)
@@ -162,17 +171,17 @@ def distill(
 
 
 def is_reported(step: int, steps: int) -> bool:
-    """Whether there is a report after `step` (from 1) of `steps`: evenly spaced, at most 50, and at the end."""
+    """Whether a report is due after `step` (from 1): evenly spaced, at most REPORTS times, and at the end."""
     return step % math.ceil(steps / REPORTS) == 0 or step == steps
 
 
 def is_evaluated(step: int, steps: int) -> bool:
-    """Whether the report after `step` has an evaluation: every tenth, and the last."""
+    """Whether the report after `step` has an evaluation: every tenth report, and the last."""
     return step % (math.ceil(steps / REPORTS) * REPORTS_AN_EVALUATION) == 0 or step == steps
 
 
 def report(done: Distillation, seconds: float, library: Library, device: torch.device | str) -> DistillPoint:
-    """Adds the point of the step just done to the curve. Raises DistillationDivergedError for a loss not finite."""
+    """Adds the point of the step just done to the curve. Raises DistillationDivergedError if the loss is not finite."""
     config, step = done.config, done.step
     loss = float(done.losses) / (step - done.reported)
     if not math.isfinite(loss):
@@ -195,7 +204,7 @@ def report(done: Distillation, seconds: float, library: Library, device: torch.d
 
 
 def recipe(config: DistillConfig, width: float) -> RunConfig:
-    """`brief_run` of a narrower ConvNet, with no flips of grey images."""
+    """`brief_run` with a narrower ConvNet, and without flips of grey images."""
     mirrored = DATASETS[config.dataset].channels == 3
     run = brief_run(
         config.dataset,
@@ -217,9 +226,10 @@ def validation_accuracy(
     *,
     run: RunConfig | None = None,
 ) -> float:
-    """Accuracy in % on at most 1,000 validation images of a network trained on the set; `recipe`'s, or that of `run`.
+    """Accuracy in % on at most 1,000 validation images of a network trained on the set.
 
-    Both arguments are images (N, C, H, W) and labels. The random number generators are left as they were.
+    `prototypes` and `validation` are images (N, C, H, W) and labels. `run` is the training's config, by default that of
+    `recipe`. The random number generators are restored afterwards.
     """
     images, labels = (part.detach().cpu() for part in prototypes)
     if labels.ndim == 2:

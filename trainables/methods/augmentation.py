@@ -1,8 +1,8 @@
 """k-fold augmentation (Sec. 3.3): k different operations of DSA's pool, applied one after another.
 
-Each operation takes a batch (N, C, H, W) and draws one strength for each sample. Ranges and order are those of the
-notes, from Differentiable Siamese Augmentation (Zhao & Bilen, 2021). Operations are never fused into one warp:
-fusing would change the result for almost half of the ordered pairs.
+Each operation takes a batch (N, C, H, W) and draws one strength per sample. Ranges and the order of colour operations
+are those of Differentiable Siamese Augmentation (Zhao & Bilen, 2021). Operations are never fused into one warp, as that
+would change the result for almost half of the ordered pairs.
 """
 
 import math
@@ -23,10 +23,10 @@ SCALE = 1.2
 ROTATION_DEGREES = 15.0
 
 Strengths = tuple[Tensor, ...]
-"""What an operation draws, each (N, ...)."""
+"""The random strengths of an operation, each (N, ...)."""
 
 Drawn = Sequence[tuple[str, Strengths]]
-"""What is done to a batch: names of operations and their strengths, in order."""
+"""The operations of a batch, by name, with their strengths, in order."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Operation:
     apply: Callable[..., Tensor]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """`images` (N, C, H, W) after the operation, at strengths drawn anew."""
+        """`images` (N, C, H, W) after the operation, with newly drawn strengths."""
         return self.apply(images, *self.draw(images))
 
 
 def augment(images: Tensor, folds: int, pool: Sequence[str]) -> Tensor:
-    """`images` (N, C, H, W) after `folds` different operations of `pool`, drawn for the batch, in the drawn order.
+    """Applies `folds` different operations of `pool` to `images` (N, C, H, W), randomly chosen and ordered per batch.
 
-    The choice is drawn on the CPU, so that no device is waited for; strengths are drawn on the images' device.
+    The choice is drawn on the CPU, so that the device is not synchronised; strengths are drawn on the images' device.
     """
     for name in chosen(folds, pool):
         images = POOL[name](images)
@@ -57,29 +57,31 @@ def chosen(folds: int, pool: Sequence[str]) -> list[str]:
 
 
 def draw(images: Tensor, folds: int, pool: Sequence[str]) -> Drawn:
-    """What `augment` would do to `images`, by the same random numbers, but not done yet."""
+    """Draws the random numbers of `augment`, in the same order, without applying the operations."""
     return [(name, POOL[name].draw(images)) for name in chosen(folds, pool)]
 
 
 def apply_to_all(batches: Sequence[Tensor], drawn: Sequence[Drawn]) -> list[Tensor]:
-    """`batches`, each (N, C, H, W) with an N of its own, after what was drawn for each, done for all at once.
+    """Applies to each of `batches`, each (N, C, H, W) with its own N, the operations drawn for it.
 
-    As many operations are drawn for each batch; those of one place and name are one call.
+    All batches have the same number of operations. For each fold, batches with the same operation are processed in one
+    call.
     """
     batches = list(batches)
-    for place in range(len(drawn[0]) if drawn else 0):
-        for name in sorted({each[place][0] for each in drawn}):
-            places = [index for index, each in enumerate(drawn) if each[place][0] == name]
-            strengths = zip(*(drawn[index][place][1] for index in places), strict=True)
-            images = torch.cat([batches[index] for index in places])
+    folds = len(drawn[0]) if drawn else 0
+    for fold in range(folds):
+        for name in sorted({operations[fold][0] for operations in drawn}):
+            indices = [index for index, operations in enumerate(drawn) if operations[fold][0] == name]
+            strengths = zip(*(drawn[index][fold][1] for index in indices), strict=True)
+            images = torch.cat([batches[index] for index in indices])
             results = POOL[name].apply(images, *map(torch.cat, strengths))
-            for index, result in zip(places, results.split([len(batches[i]) for i in places]), strict=True):
+            for index, result in zip(indices, results.split([len(batches[i]) for i in indices]), strict=True):
                 batches[index] = result
     return batches
 
 
 def uniform(images: Tensor, low: float, high: float, *shape: int) -> Tensor:
-    """Uniform numbers in [low, high) of shape (N, *shape), of the images' type and device."""
+    """Uniform random numbers in [low, high) of shape (N, *shape), of the images' type and device."""
     return low + (high - low) * torch.rand(len(images), *shape, dtype=images.dtype, device=images.device)
 
 
@@ -88,13 +90,13 @@ def _integers(images: Tensor, low: int, high: int) -> Tensor:
 
 
 def draw_color(images: Tensor) -> Strengths:
-    """Brightness in +-0.5, factors of saturation in 0..2 and contrast in 0.5..1.5, each (N, 1, 1, 1)."""
+    """Draws brightness in ±0.5, and factors of saturation in [0, 2] and contrast in [0.5, 1.5], each (N, 1, 1, 1)."""
     limits = ((-BRIGHTNESS, BRIGHTNESS), (0.0, SATURATION), CONTRAST)
     return tuple(uniform(images, low, high, 1, 1, 1) for low, high in limits)
 
 
 def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
-    """Brightness is added, then saturation, then contrast multiplied."""
+    """Adds brightness, then scales saturation about the grey value, then contrast about the image's mean."""
     images = images + brightness
     grey = images.mean(1, keepdim=True)
     images = grey + (images - grey) * saturation
@@ -103,13 +105,13 @@ def apply_color(images: Tensor, brightness: Tensor, saturation: Tensor, contrast
 
 
 def draw_crop(images: Tensor) -> Strengths:
-    """Pixels down and to the right, up to 12.5 % of the side, each (N,)."""
+    """Draws shifts in whole pixels down and to the right, up to ±12.5 % of the side, each (N,)."""
     limits = (round(side * CROP_SHARE) for side in images.shape[2:])
     return tuple(_integers(images, -limit, limit) for limit in limits)
 
 
 def apply_crop(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Each image shifted by whole pixels; zeros come in."""
+    """Shifts each image by whole pixels, filling with zeros."""
     _, _, height, width = images.shape
     rows = torch.arange(height, device=images.device) + down[:, None]
     columns = torch.arange(width, device=images.device) + right[:, None]
@@ -122,13 +124,13 @@ def apply_crop(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def draw_cutout(images: Tensor) -> Strengths:
-    """First row and column of the hole, whose centre is in the image, each (N,); negative where it begins outside."""
+    """Draws the first row and column of the hole, each (N,); its centre is in the image, so they may be negative."""
     sides = ((side, round(side * CUTOUT_SHARE)) for side in images.shape[2:])
     return tuple(_integers(images, 0, side - size % 2) - size // 2 for side, size in sides)
 
 
 def apply_cutout(images: Tensor, top: Tensor, left: Tensor) -> Tensor:
-    """Zeros in a square of half the side."""
+    """Sets a square of half the side to zero."""
     inside = []
     for side, start in zip(images.shape[2:], (top[:, None], left[:, None]), strict=True):
         position = torch.arange(side, device=images.device)
@@ -138,38 +140,38 @@ def apply_cutout(images: Tensor, top: Tensor, left: Tensor) -> Tensor:
 
 
 def draw_flip(images: Tensor) -> Strengths:
-    """Whether each image is mirrored (N, 1, 1, 1): half of them."""
+    """Draws whether each image is mirrored, (N, 1, 1, 1), with probability 1/2."""
     return (torch.rand(len(images), 1, 1, 1, device=images.device) < FLIP_PROBABILITY,)
 
 
 def apply_flip(images: Tensor, mirrored: Tensor) -> Tensor:
-    """Mirrored left to right where `mirrored`."""
+    """Mirrors images left to right where `mirrored`."""
     return torch.where(mirrored, images.flip(3), images)
 
 
 def draw_scale(images: Tensor) -> Strengths:
-    """Factors of the two axes (N, 2), in [1/1.2, 1.2]."""
+    """Draws factors of the two axes, (N, 2), in [1/1.2, 1.2]."""
     return (uniform(images, 1 / SCALE, SCALE, 2),)
 
 
 def apply_scale(images: Tensor, factors: Tensor) -> Tensor:
-    """Each axis stretched by a factor of its own."""
+    """Scales each axis by its own factor."""
     zero = torch.zeros_like(factors[:, 0])
     return _warp(images, [[factors[:, 0], zero], [zero, factors[:, 1]]])
 
 
 def draw_rotate(images: Tensor) -> Strengths:
-    """Angles (N,) in radians, of +-15 degrees."""
+    """Draws angles (N,) in radians, within ±15 degrees."""
     return (uniform(images, -ROTATION_DEGREES, ROTATION_DEGREES) * (math.pi / 180),)
 
 
 def apply_rotate(images: Tensor, angle: Tensor) -> Tensor:
-    """Turned about the centre."""
+    """Rotates each image about its centre."""
     return _warp(images, [[angle.cos(), -angle.sin()], [angle.sin(), angle.cos()]])
 
 
 def _warp(images: Tensor, linear: list[list[Tensor]]) -> Tensor:
-    """Each image read at `linear` (2 x 2, entries (N,)) times its coordinates, bilinearly, zeros outside."""
+    """Samples each image bilinearly at `linear` (2 x 2, entries (N,)) times its coordinates, with zeros outside."""
     matrix = torch.stack([torch.stack(row, 1) for row in linear], 1)
     theta = F.pad(matrix, (0, 1))
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)

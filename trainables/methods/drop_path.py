@@ -22,11 +22,11 @@ def draw_mask(x: Tensor, keep_rate: float) -> Tensor:
 
 
 class PathDrop(nn.Module):
-    """What decides, for each sample on its own, whether a path is kept while training.
+    """Base class of modules that drop a path in training, independently for each sample.
 
-    `keep_rate` is set from outside, every epoch (`set_keep_rate`); 1 keeps everything and draws nothing. `ahead`,
-    where it is set, is the mask (N,) of the next passes, drawn beforehand.
-    `kept` and `drawn` count paths on the input's device, without waiting for it.
+    `keep_rate` is set every epoch by `set_keep_rate`; at 1 all paths are kept and no random number is drawn. `ahead`,
+    if set, is the mask (N,) for the next passes, drawn in advance. `kept` and `drawn` count paths; `kept` is on the
+    input's device, so that it is not synchronised.
     """
 
     kept: Tensor
@@ -39,7 +39,7 @@ class PathDrop(nn.Module):
         self.register_buffer("kept", torch.zeros(()), persistent=False)
 
     def draw(self, x: Tensor) -> Tensor | None:
-        """m for each sample of `x` (N, ...), of its type; None where all are kept: in evaluation, and at rate 1."""
+        """The mask m (N,) for `x` (N, ...), of its type; None if all are kept: in evaluation, and at keep rate 1."""
         if not self.training:
             return None
         self.drawn += len(x)
@@ -51,7 +51,7 @@ class PathDrop(nn.Module):
         return mask
 
     def extra_repr(self) -> str:
-        """Shown when the network is printed."""
+        """The keep rate, for printing the network."""
         return f"keep_rate={self.keep_rate:g}"
 
 
@@ -65,7 +65,7 @@ class DropPath(PathDrop):
 
 
 def drops(model: nn.Module) -> Iterator[PathDrop]:
-    """Everything in a network that may drop a path."""
+    """All modules of a network that may drop a path."""
     return (module for module in model.modules() if isinstance(module, PathDrop))
 
 
@@ -78,7 +78,7 @@ def set_keep_rate(model: nn.Module, keep_rate: float) -> None:
 
 
 def pop_observed(model: nn.Module) -> float | None:
-    """The share of paths kept since the last call; None where no path was drawn. Waits for the device."""
+    """The share of paths kept since the last call, in [0, 1]; None if none was drawn. Synchronises the device."""
     drawn = sum(module.drawn for module in drops(model))
     kept = sum(float(module.kept) for module in drops(model))
     for module in drops(model):
@@ -88,10 +88,10 @@ def pop_observed(model: nn.Module) -> float | None:
 
 
 Norm = Callable[[int], nn.Module]
-"""Makes the normalisation layer of that many channels."""
+"""A function that makes the normalisation layer for a number of channels."""
 
 Shapes = dict[str, tuple[torch.Size, torch.Size]]
-"""Shape of what goes into a block and of what comes out of it, by its name."""
+"""Shapes of a block's input and output, by the block's name."""
 
 
 def switch(main: Tensor, shortcut: Tensor, mask: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ def switch(main: Tensor, shortcut: Tensor, mask: Tensor) -> Tensor:
 
 
 class VirtualShortcut(PathDrop):
-    """A block of a single-branch network with a shortcut that is used only where the block is dropped in training."""
+    """A block of a single-branch network with a shortcut that replaces it for samples that drop it in training."""
 
     def __init__(self, main: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
@@ -112,35 +112,38 @@ class VirtualShortcut(PathDrop):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        """The block's output in evaluation; in training, for each sample, the block's or the shortcut's."""
+        """The block's output in evaluation; in training, per sample, the block's output or the shortcut's."""
         main = self.main(x)
         mask = self.draw(main)
         return main if mask is None else switch(main, self.shortcut(x), mask)
 
 
 def shortcut_between(inner: torch.Size, outer: torch.Size, norm: Norm = nn.BatchNorm2d) -> nn.Module:
-    """A shortcut from features of shape `inner` to `outer`, both (N, C, H, W): nothing where they are alike.
+    """A shortcut from features of shape `inner` to `outer`, both (N, C, H, W).
 
-    Otherwise max pooling, where the block makes the features smaller, 1x1 convolution and norm (notes). Raises
-    ValueError where no pooling by whole pixels leads from the one to the other.
+    The identity if the shapes are equal. Otherwise max pooling, if the block makes the features smaller, 1x1
+    convolution and norm. Raises ValueError if no pooling by whole pixels leads from one shape to the other.
     """
     if inner == outer:
         return nn.Identity()
     if len(inner) != 4 or len(outer) != 4 or inner[2] % outer[2] or inner[3] % outer[3]:
         raise ValueError(f"no shortcut by pooling leads from features of shape {tuple(inner)} to {tuple(outer)}")
     stride = (inner[2] // outer[2], inner[3] // outer[3])
-    pooling = [] if stride == (1, 1) else [nn.MaxPool2d(stride)]
-    return nn.Sequential(*pooling, nn.Conv2d(inner[1], outer[1], 1, bias=False), norm(outer[1]))
+    layers: list[nn.Module] = []
+    if stride != (1, 1):
+        layers.append(nn.MaxPool2d(stride))
+    layers += [nn.Conv2d(inner[1], outer[1], 1, bias=False), norm(outer[1])]
+    return nn.Sequential(*layers)
 
 
 def add_virtual_shortcuts(
     model: nn.Module, blocks: Sequence[str], example: Tensor, norm: Norm = nn.BatchNorm2d
 ) -> None:
-    """Puts each of `blocks`, named as in `model.named_modules()`, into a VirtualShortcut, in place.
+    """Wraps each of `blocks`, named as in `model.named_modules()`, in a VirtualShortcut, in place.
 
-    The shapes are taken from a pass of `example` (N, C, H, W) in evaluation mode, which changes nothing. The network
-    computes the same as before but in training at keep rates below 1. Raises ValueError, and leaves the network as it
-    was, for a block that is not there, is not run, lies within another one, or cannot be bridged.
+    Shapes are determined by a pass of `example` (N, C, H, W) in evaluation mode, which changes nothing. The network's
+    outputs differ from before only in training at keep rates below 1. Raises ValueError, and leaves the network
+    unchanged, for a block that does not exist, is not run, is inside another block, or cannot be bridged.
     """
     _check_names(model, blocks)
     shapes = _shapes(model, blocks, example)

@@ -1,4 +1,4 @@
-"""Knowledge distillation from the small network (Eq. 2)."""
+"""Knowledge distillation from the teaching network (Eq. 2)."""
 
 import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor

@@ -1,11 +1,11 @@
-"""Optimizers by name: Lion (Sec. 3.3), AdamW (the baseline's) and SGD."""
+"""Optimizers by name: Lion (Sec. 3.3), AdamW (of the baseline) and SGD."""
 
 import torch
 from lion_pytorch.foreach import Lion
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from crossarch.trainables.config.run import OptimizerConfig
+from crossarch.trainables.config.run import AdamWConfig, LionConfig, OptimizerConfig, SGDConfig
 from crossarch.trainables.cpu import native
 
 
@@ -14,11 +14,15 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
 
     Weight decay is decoupled, p *= 1 - lr * weight_decay, in Lion and AdamW; SGD adds it to the gradient.
     """
-    if config.beta2 is None:
-        return SGD(model.parameters(), lr=1.0, momentum=config.beta1, weight_decay=config.weight_decay)
-    kind: type[Optimizer] = {"lion": Lion, "adamw": AdamW}[config.name]
-    betas = (config.beta1, config.beta2)
-    return kind(model.parameters(), lr=1.0, betas=betas, weight_decay=config.weight_decay)  # type: ignore[call-arg]
+    parameters, decay = model.parameters(), config.weight_decay
+    match config:
+        case LionConfig(beta1=beta1, beta2=beta2):
+            lion: Optimizer = Lion(parameters, lr=1.0, betas=(beta1, beta2), weight_decay=decay)
+            return lion
+        case AdamWConfig(beta1=beta1, beta2=beta2):
+            return AdamW(parameters, lr=1.0, betas=(beta1, beta2), weight_decay=decay)
+        case SGDConfig(momentum=momentum):
+            return SGD(parameters, lr=1.0, momentum=momentum, weight_decay=decay)
 
 
 def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
@@ -28,30 +32,44 @@ def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
 
 
 def take_step(optimizer: Optimizer) -> None:
-    """`optimizer.step()`; Lion's (Chen et al. 2023, Alg. 2) by a kernel where there is one, to the same bits."""
-    moved = [each for group in optimizer.param_groups for each in group["params"] if each.grad is not None]
-    by_kernel = isinstance(optimizer, Lion) and moved and all(map(is_dense, moved))
-    kernel = native.kernel("lion", *moved) if by_kernel else None
+    """`optimizer.step()`; Lion's (Chen et al. 2023, Alg. 2) by the native kernel where it suits, to the same bits."""
+    kernel = lion_kernel(optimizer) if isinstance(optimizer, Lion) else None
     if kernel is None:
         optimizer.step()
         return
     for group in optimizer.param_groups:
         rate, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
-        factors = (1.0 - rate * decay, rate, 1.0 - beta1, 1.0 - beta2)
         for parameter in group["params"]:
-            if parameter.grad is not None:
-                state = optimizer.state[parameter]
-                state["exp_avg"] = laid_as(parameter, state["exp_avg"]) if state else torch.zeros_like(parameter)
-                tensors = (parameter, laid_as(parameter, parameter.grad), state["exp_avg"])
-                kernel(*native.pointers(*tensors), parameter.numel(), *factors)
+            if parameter.grad is None:
+                continue
+            state = optimizer.state[parameter]
+            if state:
+                state["exp_avg"] = with_strides_of(parameter, state["exp_avg"])
+            else:
+                state["exp_avg"] = torch.zeros_like(parameter)
+            gradient = with_strides_of(parameter, parameter.grad)
+            addresses = native.pointers(parameter, gradient, state["exp_avg"])
+            kernel(*addresses, parameter.numel(), 1.0 - rate * decay, rate, 1.0 - beta1, 1.0 - beta2)
+
+
+def lion_kernel(optimizer: Optimizer) -> native.Kernel | None:
+    """The native kernel for all parameters with a gradient; None without any, or if it does not suit all of them."""
+    parameters = [
+        parameter for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None
+    ]
+    if not parameters or not all(is_dense(parameter) for parameter in parameters):
+        return None
+    return native.find_kernel("lion", *parameters)
 
 
 def is_dense(tensor: Tensor) -> bool:
-    """Whether its numbers lie in memory without gaps, in whatever order."""
-    return sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) < tensor.numel()
+    """True if the tensor's elements fill its memory without gaps, in any order of dimensions."""
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return last < tensor.numel()
 
 
-def laid_as(like: Tensor, tensor: Tensor) -> Tensor:
-    """`tensor`, in memory in the order of `like`, which is of the same shape."""
-    same = like.stride() == tensor.stride() or like.squeeze().stride() == tensor.squeeze().stride()
-    return tensor if same else torch.empty_like(like).copy_(tensor.detach())
+def with_strides_of(pattern: Tensor, tensor: Tensor) -> Tensor:
+    """`tensor`, or a copy of it whose elements lie in memory in the order of `pattern`, of the same shape."""
+    if pattern.stride() == tensor.stride() or pattern.squeeze().stride() == tensor.squeeze().stride():
+        return tensor
+    return torch.empty_like(pattern).copy_(tensor.detach())

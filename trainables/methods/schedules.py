@@ -2,7 +2,15 @@
 
 import math
 
-from crossarch.trainables.config.run import KeepRateConfig, LearningRateConfig, PhasesConfig, RunConfig
+from crossarch.trainables.config.run import (
+    CosineRate,
+    KeepRateConfig,
+    LearningRateConfig,
+    PeriodicRate,
+    PhasesConfig,
+    RunConfig,
+    StepRate,
+)
 
 
 def keep_rate(epoch: int, config: KeepRateConfig | None, phases: PhasesConfig | None) -> float:
@@ -27,12 +35,19 @@ def learning_rate(epoch: int, config: RunConfig, fraction: float = 0.0) -> float
 
 
 def factor(at: float, rate: LearningRateConfig, phases: PhasesConfig | None, epochs: int) -> float:
-    """The learning rate over lr_max at epoch `at`, a whole number or, within an epoch, a real one."""
-    if rate.milestone is not None and rate.decay is not None:
-        return 1.0 if at < rate.milestone else rate.decay
-    if phases is None or rate.decay is None or rate.warmup is None or rate.cosine_period is None:
-        return cosine(at, epochs, rate.warmup or 0)
-    return periodic(at, phases, rate.decay, rate.warmup, rate.cosine_period)
+    """The learning rate over lr_max at epoch `at`, a whole number or, within an epoch, a real one.
+
+    Raises ValueError for the periodical rate without phases.
+    """
+    match rate:
+        case PeriodicRate():
+            if phases is None:
+                raise ValueError("phases = None, but the periodical learning rate needs them")
+            return periodic(at, phases, rate.decay, rate.warmup, rate.cosine_period)
+        case CosineRate():
+            return cosine(at, epochs, rate.warmup)
+        case StepRate():
+            return 1.0 if at < rate.milestone else rate.decay
 
 
 def cosine(at: float, epochs: int, warmup: int = 0) -> float:

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from crossarch.trainables.cpu.layers import ConvNormReluPoolStack
 from crossarch.trainables.models.layers import Style, activated
 
 
@@ -14,7 +15,7 @@ class ConvNet(nn.Module):
     def __init__(
         self, in_channels: int, classes: int, resolution: int, channels: tuple[int, ...], style: Style | None = None
     ) -> None:
-        """Raises ValueError where the image is too small for so many poolings."""
+        """Raises ValueError if the resolution is too low for the number of poolings."""
         super().__init__()
         style = style or Style()
         side = resolution // 2 ** len(channels)
@@ -25,7 +26,7 @@ class ConvNet(nn.Module):
         layers: list[nn.Module] = []
         for inner, outer in zip((in_channels, *channels), channels, strict=False):
             layers += [*activated(inner, outer, 3, style, first=not layers), nn.AvgPool2d(2)]
-        self.features = nn.Sequential(*layers)
+        self.features = ConvNormReluPoolStack(*layers)
         self.classifier = nn.Linear(channels[-1] * side * side, classes)
 
     def forward(self, x: Tensor) -> Tensor:

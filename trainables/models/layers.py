@@ -5,63 +5,71 @@ from functools import partial
 
 from torch import nn
 
-from crossarch.trainables.config.run import ModelConfig
+from crossarch.trainables.config.run import BatchNorm, ChannelGroupNorm, GroupNorm, InstanceNorm, NormConfig
+from crossarch.trainables.cpu.layers import Conv2d
 from crossarch.trainables.methods.drop_path import Norm
 
 
 def batch_norm(channels: int) -> nn.Module:
-    """BatchNorm, FRePo's."""
+    """BatchNorm, as in FRePo."""
     return nn.BatchNorm2d(channels)
 
 
 def instance_norm(channels: int) -> nn.Module:
-    """InstanceNorm as MTT has it: a GroupNorm of one channel a group, affine."""
+    """InstanceNorm as in MTT: an affine GroupNorm with one channel per group."""
     return nn.GroupNorm(channels, channels)
 
 
-def group_norm(channels: int, *, groups: int | None, channels_per_group: int | None) -> nn.Module:
-    """GroupNorm of so many groups, or of groups of so many channels, at least one.
-
-    Raises ValueError where the channels do not fall into equal groups.
-    """
-    count = groups or max(1, channels // (channels_per_group or 1))
-    if channels % count:
-        raise ValueError(f"model.groups: {channels} channels do not fall into {count} equal groups")
-    return nn.GroupNorm(count, channels)
+def group_norm(channels: int, groups: int) -> nn.Module:
+    """GroupNorm of so many groups. Raises ValueError where the channels do not fall into equal groups."""
+    if channels % groups:
+        raise ValueError(f"model.norm.groups: {channels} channels do not fall into {groups} equal groups")
+    return nn.GroupNorm(groups, channels)
 
 
-def make_norm(name: str, config: ModelConfig) -> Norm:
-    """The normalisation of that name, with the groups of `config`."""
-    if name == "group":
-        return partial(group_norm, groups=config.groups, channels_per_group=config.channels_per_group)
-    return {"batch": batch_norm, "instance": instance_norm}[name]
+def channel_group_norm(channels: int, channels_per_group: int) -> nn.Module:
+    """GroupNorm of groups of so many channels, one group at least. Raises ValueError as `group_norm` does."""
+    return group_norm(channels, max(1, channels // channels_per_group))
+
+
+def make_norm(config: NormConfig) -> Norm:
+    """The normalisation that `config` describes."""
+    match config:
+        case BatchNorm():
+            return batch_norm
+        case InstanceNorm():
+            return instance_norm
+        case GroupNorm(groups=groups):
+            return partial(group_norm, groups=groups)
+        case ChannelGroupNorm(channels_per_group=size):
+            return partial(channel_group_norm, channels_per_group=size)
 
 
 def scaled(channels: int, width: float) -> int:
-    """A channel count times the width multiplier, at least 1."""
+    """A number of channels times the width multiplier, rounded, at least 1."""
     return max(1, round(channels * width))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """What the layers of a network have in common."""
+    """Options that the layers of a network share."""
 
     norm: Norm = batch_norm
     first_norm: Norm | None = None
-    """Of the first layer, where it is another."""
+    """The norm of the first layer, if it differs."""
     bias: bool = False
-    """Whether convolutions have a bias although a norm follows."""
+    """Whether convolutions have a bias, although a norm follows."""
 
 
 def convolution(
     inner: int, outer: int, size: int, style: Style, *, stride: int = 1, first: bool = False
 ) -> list[nn.Module]:
-    """A `size` x `size` convolution, padded so that only its stride makes the image smaller, and its norm.
+    """A `size` x `size` convolution, padded such that only its stride reduces the resolution, and its norm.
 
-    `first` is for the first layer of a network.
+    `first` marks the first layer of a network.
     """
     norm = style.first_norm if first and style.first_norm is not None else style.norm
-    return [nn.Conv2d(inner, outer, size, stride=stride, padding=size // 2, bias=style.bias), norm(outer)]
+    return [Conv2d(inner, outer, size, stride=stride, padding=size // 2, bias=style.bias), norm(outer)]
 
 
 def activated(inner: int, outer: int, size: int, style: Style, *, first: bool = False) -> list[nn.Module]:

@@ -1,34 +1,44 @@
-"""Networks by name, torchvision's included."""
+"""Builds networks by name, including torchvision's."""
 
 import torch
 from torch import Tensor, nn
 
 from crossarch.trainables.config.datasets import Dataset
-from crossarch.trainables.config.run import FREPO_CHANNELS, TORCHVISION, KeepRateConfig, ModelConfig
+from crossarch.trainables.config.run import (
+    TORCHVISION,
+    ConvNetConfig,
+    KeepRateConfig,
+    ModelConfig,
+    ResNetConfig,
+    SingleBranchConfig,
+    TorchvisionConfig,
+)
 from crossarch.trainables.methods.drop_path import add_virtual_shortcuts, drops
 from crossarch.trainables.models.convnet import ConvNet
-from crossarch.trainables.models.layers import Style, make_norm, scaled
-from crossarch.trainables.models.resnet import FORMS, ResNet
+from crossarch.trainables.models.layers import Style, batch_norm, make_norm, scaled
+from crossarch.trainables.models.resnet import ResNet
 from crossarch.trainables.models.single_branch import PLANS, SingleBranch
 
 COLOURS = 3
-"""Channels that torchvision's networks take."""
+"""Input channels of torchvision's networks."""
 
 
 def build(config: ModelConfig, dataset: Dataset, keep_rate: KeepRateConfig | None = None) -> nn.Module:
     """The network that `config` describes, for the images and classes of `dataset`, with random weights.
 
-    With `keep_rate`, its blocks can be dropped: residual blocks always can, others get virtual shortcuts, drawn after
-    all other weights, so that these are the same with and without. Raises ValueError where the images are too small
-    for the network, or a block cannot be bridged.
+    With `keep_rate`, its blocks can be dropped: residual blocks by DropPath, others by virtual shortcuts. The weights
+    of these are drawn last, so that all other weights are the same with and without them. Raises ValueError if the
+    images are too small for the network, or a block cannot be bridged.
     """
     model = build_plain(config, dataset)
     if keep_rate is None:
         return model
-    blocks = keep_rate.blocks or (model.droppable if isinstance(model, SingleBranch) else ())
+    own = model.droppable if isinstance(model, SingleBranch) else ()
+    blocks = config.drop_path_blocks or own
     if blocks:
         example = torch.zeros(2, dataset.channels, dataset.resolution, dataset.resolution)
-        add_virtual_shortcuts(model, blocks, example, make_norm(config.norm, config))
+        norm = batch_norm if isinstance(config, TorchvisionConfig) else make_norm(config.norm)
+        add_virtual_shortcuts(model, blocks, example, norm)
     if not any(drops(model)):
         raise ValueError(f"keep_rate is given, but {config.architecture} has nothing to drop: name its blocks")
     return model
@@ -37,34 +47,34 @@ def build(config: ModelConfig, dataset: Dataset, keep_rate: KeepRateConfig | Non
 def build_plain(config: ModelConfig, dataset: Dataset) -> nn.Module:
     """The network without virtual shortcuts."""
     channels, classes, resolution = dataset.channels, dataset.classes, dataset.resolution
-    name, width, style = config.architecture, config.width, make_style(config)
-    if name.startswith(TORCHVISION):
-        return torchvision_network(name.removeprefix(TORCHVISION), channels, classes)
-    if name in FORMS:
-        kind = config.shortcut or "original"
-        return ResNet(name, channels, classes, width=width, shortcut_kind=kind, style=style)
-    if name in PLANS:
-        return SingleBranch(PLANS[name], channels, classes, resolution, width=width, style=style)
-    widths = tuple(scaled(count, width) for count in config.channels or FREPO_CHANNELS)
-    return ConvNet(channels, classes, resolution, widths, style)
+    match config:
+        case TorchvisionConfig(architecture=name):
+            return torchvision_network(name.removeprefix(TORCHVISION), channels, classes)
+        case ResNetConfig(architecture=name, width=width, shortcut=kind):
+            return ResNet(name, channels, classes, width=width, shortcut_kind=kind, style=make_style(config))
+        case SingleBranchConfig(architecture=name, width=width):
+            return SingleBranch(PLANS[name], channels, classes, resolution, width=width, style=make_style(config))
+        case ConvNetConfig(width=width):
+            widths = tuple(scaled(count, width) for count in config.channels)
+            return ConvNet(channels, classes, resolution, widths, make_style(config))
 
 
 class Coloured(nn.Module):
-    """A network that takes grey images as well: their one channel serves as all three."""
+    """Lets a network of RGB images take grey ones, by repeating their channel three times."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the network makes of images (N, 1, H, W) or (N, 3, H, W)."""
+        """The network's output for images (N, 1, H, W) or (N, 3, H, W)."""
         return self.network(x.expand(-1, COLOURS, -1, -1))  # type: ignore[no-any-return]
 
 
 def torchvision_network(name: str, in_channels: int, classes: int) -> nn.Module:
-    """Torchvision's classifier of that name with random weights; grey images reach it through `network`.
+    """Torchvision's classifier `name` with random weights, wrapped in `Coloured` for grey images.
 
-    Its blocks have torchvision's names, behind `network.` for grey images. Raises ValueError for an unknown name.
+    Its blocks have torchvision's names, after `network.` if wrapped. Raises ValueError for an unknown name.
     """
     from torchvision import models  # slow, and not on every machine
 
@@ -74,18 +84,18 @@ def torchvision_network(name: str, in_channels: int, classes: int) -> nn.Module:
     return network if in_channels == COLOURS else Coloured(network)
 
 
-def make_style(config: ModelConfig) -> Style:
-    """What the layers have in common."""
-    first = None if config.first_norm is None else make_norm(config.first_norm, config)
-    return Style(norm=make_norm(config.norm, config), first_norm=first, bias=config.conv_bias)
+def make_style(config: ConvNetConfig | ResNetConfig | SingleBranchConfig) -> Style:
+    """The norms and biases that all layers of a network share."""
+    first = None if config.first_norm is None else make_norm(config.first_norm)
+    return Style(norm=make_norm(config.norm), first_norm=first, bias=config.conv_bias)
 
 
 def build_on_meta(config: ModelConfig, dataset: Dataset) -> nn.Module:
-    """As `build_plain`, but with shapes alone: nothing is allocated, no random number drawn."""
+    """`build_plain` on the meta device: shapes only, no memory is allocated and no random number drawn."""
     with torch.device("meta"):
         return build_plain(config, dataset)
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Trained parameters."""
+    """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

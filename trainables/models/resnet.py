@@ -7,10 +7,10 @@ from crossarch.trainables.models.layers import Style, activated, convolution, sc
 
 
 def shortcut(inner: int, outer: int, stride: int, kind: str, style: Style) -> nn.Module:
-    """The residual shortcut from (N, inner, H, W) to (N, outer, H/stride, W/stride); the identity where it can be.
+    """The residual shortcut from (N, inner, H, W) to (N, outer, H/stride, W/stride); the identity if shapes are equal.
 
-    `original`: 1x1 convolution of that stride and norm. `improved`: max pooling stride x stride, 1x1 convolution of
-    stride 1 and norm, so that no pixel is thrown away unseen.
+    `original`: 1x1 convolution with the stride, and norm. `improved` (Fig. 2 (d)): max pooling stride x stride, 1x1
+    convolution with stride 1, and norm, so that no pixel is discarded without being read.
     """
     if inner == outer and stride == 1:
         return nn.Identity()

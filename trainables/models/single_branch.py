@@ -1,6 +1,6 @@
-"""AlexNet and VGG11 in CIFAR form (App. C, Models; "as set in MTT"): networks of a single branch.
+"""AlexNet and VGG11 in CIFAR form (App. C, Models; "as set in MTT"): single-branch networks.
 
-Their blocks of two convolutions are what DropPath may drop, each with a virtual shortcut (Fig. 2 (b), notes).
+DropPath may drop their blocks of two convolutions, each with a virtual shortcut (Fig. 2 (b)).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from crossarch.trainables.models.layers import Style, activated, scaled
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Convolutions, one after another, by output channels, kernel size and whether 2x2 max pooling follows."""
+    """A sequence of convolutions: output channels, kernel size, and whether 2x2 max pooling follows."""
 
     layers: tuple[tuple[int, int, bool], ...]
     droppable: bool = False
@@ -39,7 +39,7 @@ PLANS = {"alexnet": ALEXNET, "vgg11": VGG11}
 
 
 class SingleBranch(nn.Module):
-    """The parts of a plan, and a linear head on the flattened features."""
+    """A single-branch network: the parts of a plan, and a linear head on the flattened features."""
 
     def __init__(
         self,

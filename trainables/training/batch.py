@@ -1,12 +1,12 @@
-"""Trains a list of runs on one bare machine: torch, lion-pytorch and the readers of the data, and nothing else.
+"""Trains a list of runs on one machine without Ray, with torch, lion-pytorch, pydantic and the readers of the data.
 
     python -m crossarch.trainables.training.batch runs.json --out DIR [--data-root DIR] [--device cpu|cuda]
         [--checkpoint-seconds S] [--keep-weights]
 
-`runs.json` is a list of configurations as `RunConfig.to_dict` gives them, or `{"runs": [...]}`. Each run leaves
-`DIR/results/<run_id>.json`, which `crossarch ledger import DIR` admits to a ledger. Distilled sets are looked up in
-`DIR/data/distilled`, where `crossarch data add` puts them below its `--storage`. A second call goes on where the
-first was stopped. Exit status: 0 all finished, 1 not all, 2 bad input, 130 interrupted.
+`runs.json` is a list of configurations as of `RunConfig.to_dict`, or `{"runs": [...]}`. Each run writes
+`DIR/results/<run_id>.json`, which `crossarch ledger import DIR` adds to a ledger. Distilled sets are read from
+`DIR/data/distilled`, where `crossarch data add --storage DIR` puts them. A second call continues where the first was
+interrupted. Exit status: 0 all runs finished, 1 not all, 2 bad input, 130 interrupted.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from crossarch.trainables.training.execute import Workplace, blocked, execute, f
 
 
 def read_runs(path: Path) -> list[RunConfig]:
-    """The configurations in a file. Raises ValueError, in one sentence, where it or any of them is not allowed."""
+    """The configurations in a file. Raises ValueError, in one sentence, if it or one of them is not valid."""
     try:
         values = json.loads(path.read_bytes())
     except OSError as error:
@@ -51,9 +51,10 @@ def _read_run(values: Any, where: str) -> RunConfig:
 
 
 def in_order(configs: Sequence[RunConfig]) -> dict[str, RunConfig]:
-    """The runs by run id, each once, in the order in which they are trained.
+    """The runs by run id, each once, in the order of training.
 
-    Teachers that `configs` lacks come first; the rest keep their order, but that a teacher precedes its students.
+    Teachers that are not in `configs` come first. The others keep their order, except that teachers precede their
+    students.
     """
     given = {run_id(config) for config in configs}
     order: dict[str, RunConfig] = {}
@@ -79,12 +80,12 @@ def teachers(config: RunConfig) -> Iterator[RunConfig]:
 
 
 class Batch:
-    """The runs of one call and the folder they are trained in."""
+    """The runs of one call, and the folders in which they are trained."""
 
     def __init__(
         self, configs: Sequence[RunConfig], workplace: Workplace, device: str, *, keep_weights: bool = False
     ) -> None:
-        """`keep_weights`: of every run, as `crossarch landscape` needs them, and not of teachers alone."""
+        """`keep_weights`: save the weights of every run, as `crossarch landscape` needs, not only of teachers."""
         self.runs = in_order(configs)
         teaching = {run_id(teacher) for config in configs for teacher in teachers(config)}
         self.keeping = set(self.runs) if keep_weights else teaching
@@ -92,49 +93,49 @@ class Batch:
         self.device = device
 
     def train(self) -> bool:
-        """Trains every run that has no result yet, and returns whether all of them are finished."""
+        """Trains every run that has no result yet. Returns whether all runs are finished."""
         lacking = self.lacking()
         outcomes: dict[str, str] = {}
         for number, (name, config) in enumerate(self.runs.items(), start=1):
             if name not in lacking:
                 self.workplace.checkpoints(config).clear()
                 outcomes[name] = self.recorded(name)["outcome"]
-                said = f"{outcomes[name]} already"
+                status = f"{outcomes[name]} already"
             else:
                 result = self.attempt(name, config, outcomes)
                 self.record(result)
                 outcomes[name] = result.outcome
-                said = summary(result)
-            say(f"[{number}/{len(self.runs)}] {name} {config.model.architecture}: {said}")
+                status = summary(result)
+            say(f"[{number}/{len(self.runs)}] {name} {config.model.architecture}: {status}")
         return all(outcome == "finished" for outcome in outcomes.values())
 
     def attempt(self, name: str, config: RunConfig, outcomes: dict[str, str]) -> RunResult:
-        """The result of one run; an exception in it, or a teacher that did not finish, is a result too."""
+        """The result of one run: `failed` after an exception, `blocked` if its teacher has not finished."""
         if config.kd is not None and outcomes[run_id(config.kd.teacher)] != "finished":
             teacher = run_id(config.kd.teacher)
             return blocked(config, teacher, outcomes[teacher])
         started = now()
         try:
             return execute(config, self.workplace, device=self.device, keep_weights=name in self.keeping)
-        except Exception as error:  # whatever it is, the other runs go on and the result tells
+        except Exception as error:  # any exception: the other runs continue, and the result records it
             return failure(config, error, started, describe(self.device))
 
     def lacking(self) -> set[str]:
-        """The runs to train: without a result, or without the weights from which such a run is to learn."""
+        """Ids of the runs to train: those without a result, and teachers of these whose weights are missing."""
         lacking: set[str] = set()
         wanted: set[Path] = set()
         for name, config in reversed(self.runs.items()):  # students before their teachers
             outcome = self.recorded(name).get("outcome")
             needed = wanted & {self.workplace.weights(config, which) for which in ("final", "best")}
-            forgotten = outcome == "finished" and not all(path.exists() for path in needed)
-            if outcome not in ("finished", "diverged") or forgotten:
+            weights_missing = outcome == "finished" and not all(path.exists() for path in needed)
+            if outcome not in ("finished", "diverged") or weights_missing:
                 lacking.add(name)
                 if config.kd is not None:
                     wanted.add(self.workplace.weights(config.kd.teacher, config.kd.teacher_weights))
         return lacking
 
     def recorded(self, name: str) -> dict[str, Any]:
-        """What a former call left of a run; nothing where that cannot be read."""
+        """The result of a run from an earlier call, as plain values; empty if there is none or it cannot be read."""
         try:
             values = json.loads(self._path(name).read_bytes())
         except (OSError, ValueError):
@@ -142,7 +143,7 @@ class Batch:
         return values if isinstance(values, dict) else {}
 
     def record(self, result: RunResult) -> None:
-        """Writes a run's result, atomically, and removes its checkpoints unless it is to be tried again."""
+        """Writes a run's result, atomically, and removes its checkpoints unless the run is to be retried."""
         write_json(self._path(result.run_id), {**result.to_dict(), "method_version": METHOD_VERSION})
         if result.is_result:
             self.workplace.checkpoints(result.config).clear()
@@ -159,13 +160,13 @@ def summary(result: RunResult) -> str:
 
 
 def say(line: str) -> None:
-    """Prints a line at once, also into a pipe."""
+    """Prints a line and flushes it, also to a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that complains in one sentence."""
+    """An argument parser whose errors are one sentence."""
 
     def error(self, message: str) -> NoReturn:
         """Ends the program with exit status 2."""
@@ -173,7 +174,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def seconds(text: str) -> float:
-    """A finite number that is not negative. Raises ValueError otherwise."""
+    """A number of seconds, finite and not negative. Raises ValueError for any other text."""
     value = float(text)
     if not 0 <= value < float("inf"):
         raise ValueError(text)
@@ -181,7 +182,7 @@ def seconds(text: str) -> float:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = Parser(
         prog="python -m crossarch.trainables.training.batch", description="Trains a list of runs, without Ray."
     )
@@ -195,14 +196,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def find_device(name: str | None) -> str:
-    """The device of that name, or the best there is. Raises ValueError where it is not there."""
+    """The device `name`, or by default cuda if available, else cpu. Raises ValueError if it is not available."""
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device = cuda, but torch finds no CUDA device here: use cpu")
     return name or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def check_writable(folder: Path) -> None:
-    """Creates a folder. Raises ValueError where that, or writing into it, is refused."""
+    """Creates a folder. Raises ValueError if it cannot be created or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -214,7 +215,7 @@ def check_writable(folder: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     options = parse(arguments)
-    torch.set_num_threads(1)  # as a trial has, so that a run ends in the same bits wherever it is trained
+    torch.set_num_threads(1)  # as in a trial, so that a run gives the same bits wherever it is trained
     try:
         configs = read_runs(options.runs)
         device = find_device(options.device)

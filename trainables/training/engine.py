@@ -1,9 +1,9 @@
-"""The fast training loop beside the reference: the same run by the same random numbers, with less in the way.
+"""The fast engine: trains the same run as the reference loop with the same random numbers, but faster.
 
 What a step needs from the random number generators, and from the frozen teacher, is made for many steps at once:
 batches, augmented images, drop masks, the teacher's logits. Networks and images lie in memory channels last; on a CPU
-memory is kept, and some layers and Lion go by native kernels (see cpu/). Steps are drawn up to the next report at most,
-so that whenever a checkpoint is written the generators stand where the reference loop's would.
+freed memory is kept, and some layers and Lion run by native kernels (see cpu/). Steps are drawn up to the next report
+at most, so that whenever a checkpoint is written the generators stand where the reference loop's would.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,10 +16,8 @@ import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor, nn
 
 from crossarch.trainables.config.run import RunConfig
-from crossarch.trainables.cpu.block import use_blocks
+from crossarch.trainables.cpu.layers import use_native, use_stride_by_slicing
 from crossarch.trainables.cpu.memory import keep_memory
-from crossarch.trainables.cpu.strided import use_strided
-from crossarch.trainables.cpu.winograd import use_winograd
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.methods.augmentation import Drawn, apply_to_all, draw
 from crossarch.trainables.methods.drop_path import draw_mask, drops, set_keep_rate
@@ -32,29 +30,29 @@ from crossarch.trainables.training.loop import Epoch, Work, is_reported, referen
 from crossarch.trainables.training.state import Progress
 
 AHEAD = 640
-"""Images that are made ahead of the steps, about: 64 steps of 10."""
+"""Approximate number of images that are prepared ahead of the steps: 64 steps of 10."""
 
 
 @dataclass(kw_only=True)
 class Step:
-    """What one step is taken with, all of it drawn."""
+    """The inputs of one step, with all its random numbers drawn."""
 
     learning_rate: float
     keep_rate: float
     images: Tensor
-    """(N, C, H, W), augmented once the step is `prepared`."""
+    """(N, C, H, W); augmented by `prepare`."""
     labels: Tensor
     drawn: Drawn
     masks: list[Tensor]
-    """One (N,) for each path of the network that may be dropped; none at a keep rate of 1."""
+    """One mask (N,) per path of the network that may be dropped; empty at a keep rate of 1."""
     taught: Tensor | None = None
-    """The teacher's logits (N, classes)."""
+    """The teacher's logits (N, classes), computed by `prepare`; None without a teacher."""
     closes: bool = False
-    """Whether a report, and maybe a checkpoint, comes before the next step."""
+    """Whether a report, and possibly a checkpoint, follows the step."""
 
 
 def drawn_steps(work: Work, epochs: range) -> Iterator[Step]:
-    """The steps of `epochs`, drawn in the reference loop's order as they are asked for, and not yet prepared."""
+    """Yields the steps of `epochs`, not prepared. Random numbers are drawn lazily, in the reference loop's order."""
     config, images, labels = work.config, work.images, work.labels
     paths = sum(1 for _ in drops(work.progress.model))
     for epoch in epochs:
@@ -74,7 +72,7 @@ def drawn_steps(work: Work, epochs: range) -> Iterator[Step]:
 
 
 def prepared_steps(steps: Iterator[Step], teacher: nn.Module | None, precision: torch.autocast) -> Iterator[Step]:
-    """`steps` with their images augmented and their teacher asked, for about AHEAD images at once."""
+    """Yields `steps` after preparing them, about AHEAD images at once."""
     waiting: list[Step] = []
     for step in steps:
         waiting.append(step)
@@ -89,7 +87,7 @@ def prepared_steps(steps: Iterator[Step], teacher: nn.Module | None, precision: 
 
 @torch.no_grad()
 def prepare(steps: list[Step], teacher: nn.Module | None, precision: torch.autocast) -> None:
-    """Augments the images of all steps, puts them channels last, and asks the teacher, in place."""
+    """Augments the images of all steps, makes them channels last, and computes the teacher's logits, in place."""
     sizes = [len(step.images) for step in steps]
     images = torch.cat(apply_to_all([step.images for step in steps], [step.drawn for step in steps]))
     images = images.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
@@ -103,7 +101,7 @@ def prepare(steps: list[Step], teacher: nn.Module | None, precision: torch.autoc
 
 
 def take(config: RunConfig, progress: Progress, step: Step, precision: torch.autocast) -> Tensor:
-    """Takes a prepared step of the optimizer and returns its loss (). Waits for no device."""
+    """Takes a prepared step and returns its loss, a scalar. Does not synchronise the device."""
     model, optimizer = progress.model, progress.optimizer
     set_keep_rate(model, step.keep_rate)
     set_learning_rate(optimizer, step.learning_rate)
@@ -120,14 +118,14 @@ def take(config: RunConfig, progress: Progress, step: Step, precision: torch.aut
 
 
 def objective(config: RunConfig, logits: Tensor, step: Step) -> Tensor:
-    """The loss of a step, as `loop.objective` has it, by the teacher's logits."""
+    """The loss of a prepared step, equal to `loop.objective`."""
     if config.kd is None or step.taught is None:
         return F.cross_entropy(logits, step.labels)
     return distillation_loss(logits, step.taught, step.labels, config.kd.alpha, config.kd.temperature)
 
 
 def fast(work: Work) -> Epoch:
-    """Draws and prepares many steps ahead, and takes them without looking at any result."""
+    """The fast engine: draws and prepares many steps ahead, and takes them without synchronising the device."""
     config, progress = work.config, work.progress
     precision = autocast(config, work.images.device)
     for network in (progress.model, work.teacher):
@@ -146,23 +144,23 @@ def fast(work: Work) -> Epoch:
 
 
 def speed_up(network: nn.Module, config: RunConfig) -> None:
-    """Orders convolutions' weights as the images are, and on a CPU puts faster layers in the place of some.
+    """Makes convolutions' weights channels last, as the images are, and on a CPU switches on native kernels.
 
-    In bfloat16 all layers stay as they are: its 8 bits are too few for Winograd's transforms.
+    Not for `fast_bfloat16`: the 8 significant bits of bfloat16 are too few for Winograd's transforms. Networks of
+    torchvision have none of the layers with a native path and stay as they are.
     """
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     if any(each.device.type != "cpu" for each in network.parameters()):
         return
-    use_strided(network)
+    use_stride_by_slicing(network)
     if config.engine != "fast_bfloat16":
-        use_winograd(network)
-        use_blocks(network)
+        use_native(network)
 
 
 def autocast(config: RunConfig, device: torch.device) -> torch.autocast:
-    """Arithmetic in bfloat16 where the run's engine says so."""
+    """A context for arithmetic in bfloat16 if the run's engine is `fast_bfloat16`; else without effect."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.engine == "fast_bfloat16", cache_enabled=False)
 
 
@@ -170,5 +168,5 @@ ENGINES: dict[str, Callable[[Work], Epoch]] = {"reference": reference, "fast": f
 
 
 def train(config: RunConfig, data: Images, **options: Any) -> Progress:
-    """`loop.train` by the engine that `config` names; the same options."""
+    """`loop.train` with the engine that `config` names and the same options."""
     return loop.train(config, data, engine=ENGINES[config.engine], **options)

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor, nn
 
 SAMPLE = 1000
-"""Validation images of an evaluation during training, at most: always the first ones."""
+"""Maximum validation images of an evaluation during training: always the first ones."""
 
 BATCH = 500
 
@@ -17,7 +17,7 @@ BATCH = 500
 def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
     """Accuracy in % and mean cross-entropy in nats on `images` (N, C, H, W), `labels` (N,), in evaluation mode.
 
-    Images go to the network's device and type batch by batch. Waits for the device.
+    Images are moved to the network's device and type batch by batch. Synchronises the device.
     """
     weights = next(model.parameters())
     correct = torch.zeros((), dtype=torch.long, device=weights.device)
@@ -32,7 +32,7 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, f
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode, and afterwards as before."""
+    """Puts the network in evaluation mode for the context, and restores its mode afterwards."""
     training = model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""One run from its configuration to its result: data, teacher, training, final evaluation, environment."""
+"""Executes one run, from configuration to result: data, teacher, training, final evaluation, environment."""
 
 import math
 import traceback
@@ -13,7 +13,7 @@ from torch import nn
 from crossarch.trainables.config.datasets import DATASETS
 from crossarch.trainables.config.identity import run_id, weights_file
 from crossarch.trainables.config.result import Outcome, Point, RunResult
-from crossarch.trainables.config.run import DataConfig, RunConfig
+from crossarch.trainables.config.run import DataConfig, DistilledData, RunConfig
 from crossarch.trainables.data.distilled_sets import Store
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.data.load import load
@@ -28,24 +28,24 @@ from crossarch.trainables.working_copy import Files, WorkingCopy
 
 @dataclass(frozen=True, kw_only=True)
 class Workplace:
-    """Where a run finds its teacher and leaves checkpoints and weights: folders that outlive its process."""
+    """The folders of a run: teachers' weights, data, checkpoints. They outlive its process."""
 
     root: Path
     checkpoint_seconds: float = 30.0
     data_root: Path | None = None
-    """Folder in which data sets already lie, in torchvision's form."""
+    """A folder that has real data sets already, in torchvision's layout."""
     origin: Files | None = None
-    """The storage elsewhere of which `root` is this machine's working copy."""
+    """The remote storage of which `root` is a working copy; None if `root` is the storage itself."""
     stops: str | None = None
-    """Name of the folder below the root in which a driver says which runs are to end early; None: none ever is."""
+    """Folder below the root in which a driver puts requests to end runs early; None disables them."""
 
     @property
     def copy(self) -> WorkingCopy:
-        """The root, with what passes between it and its origin."""
+        """The root as a working copy of its origin."""
         return WorkingCopy(self.root, self.origin)
 
     def weights(self, config: RunConfig, which: str = "final") -> Path:
-        """The weights of a run that teaches, after its final epoch or at its best."""
+        """The file of a teacher's weights, `final` or `best`."""
         return self.root / "weights" / weights_file(config, which)
 
     @property
@@ -58,7 +58,7 @@ class Workplace:
         return Checkpoints(self.root / "checkpoints" / run_id(config), self.checkpoint_seconds, self.copy)
 
     def why_stop(self, config: RunConfig) -> str | None:
-        """Why the run is to end early, as its driver says; None where it is not, or the storage does not answer."""
+        """The driver's reason to end the run early; None without such a request, or if the storage does not answer."""
         if self.stops is None:
             return None
         name = f"{self.stops}/{run_id(config)}"
@@ -77,11 +77,21 @@ def execute(
     keep_weights: bool = False,
     on_report: Callable[[Point], str | None] = lambda point: None,
 ) -> RunResult:
-    """Trains and tests one run, going on from its last checkpoint if there is one.
+    """Trains and tests one run, continuing from its last checkpoint if there is one.
 
-    `keep_weights` is for runs that will teach. Raises FileNotFoundError where the teacher's weights are missing.
-    A loss that leaves the finite numbers is an outcome, not an error, and so is an answer of `on_report`'s, the
-    reason to end there.
+    A loss that is not finite is the outcome `diverged`, and a reason returned by `on_report` the outcome `stopped`;
+    neither raises.
+
+    Args:
+        config: The run.
+        workplace: Its folders.
+        device: The torch device.
+        keep_weights: Whether to save the weights, as students need them.
+        on_report: As for `loop.train`.
+
+    Raises:
+        FileNotFoundError: The teacher's weights, or data, are missing.
+        ValueError: The distilled set is not the one that `config` names.
     """
     started = now()
     fetch_set(config.data, workplace)
@@ -128,9 +138,9 @@ def execute(
 
 
 def final_test(config: RunConfig, progress: Progress, data: Images) -> tuple[float, float]:
-    """Accuracy in % and loss on the whole test set: of several tests the last, and maybe the best.
+    """Accuracy in % and loss in nats on the whole test set, after the last epoch.
 
-    Raises DivergedError where the loss is not finite.
+    With several tests, its weights may become the best. Raises DivergedError if the loss is not finite.
     """
     accuracy, loss = evaluate(progress.model, data.test, data.test_labels)
     if not math.isfinite(loss):
@@ -141,7 +151,7 @@ def final_test(config: RunConfig, progress: Progress, data: Images) -> tuple[flo
 
 
 def save_for_students(config: RunConfig, progress: Progress, workplace: Workplace) -> str:
-    """Writes the final weights and, where there are any, the best ones; the digest of the final ones."""
+    """Saves the final weights and, with several tests, the best ones. Returns the digest of the final weights."""
     copy, final = workplace.copy, copy_weights(progress.model)
     if config.test_evaluations > 1:
         save_weights(progress.best_weights or final, workplace.weights(config, "best"), copy)
@@ -149,17 +159,17 @@ def save_for_students(config: RunConfig, progress: Progress, workplace: Workplac
 
 
 def fetch_set(config: DataConfig, workplace: Workplace) -> None:
-    """Sees to it that the distilled set is here, and the one that `config` names by its SHA-256.
+    """Fetches the run's distilled set from the origin, unless the local copy has the SHA-256 that `config` names.
 
-    A copy here that is damaged is fetched once more. Does nothing without an origin.
+    A damaged local copy is fetched again. Does nothing without an origin.
     """
-    if config.distilled is None or workplace.origin is None:
+    if not isinstance(config, DistilledData) or workplace.origin is None:
         return
     store = Store(workplace.data / "distilled")
-    name = workplace.copy.name(store.file(config.distilled))
+    name = workplace.copy.name(store.file(config.distilled_set))
     workplace.copy.pull(name)
     try:
-        whole = store.read(config.distilled)[0].sha256 == config.sha256
+        whole = store.read(config.distilled_set)[0].sha256 == config.sha256
     except (FileNotFoundError, ValueError):
         whole = False
     if not whole:
@@ -168,7 +178,7 @@ def fetch_set(config: DataConfig, workplace: Workplace) -> None:
 
 
 def load_teacher(config: RunConfig, workplace: Workplace, device: str) -> tuple[nn.Module | None, str | None]:
-    """The trained teacher in evaluation mode on `device`, and the digest of its weights; None without distillation."""
+    """The teacher in evaluation mode on `device`, and its weights' digest; None without knowledge distillation."""
     if config.kd is None:
         return None, None
     recipe = config.kd.teacher
@@ -181,7 +191,7 @@ def load_teacher(config: RunConfig, workplace: Workplace, device: str) -> tuple[
 
 
 def failure(config: RunConfig, error: Exception, started: str, environment: Mapping[str, str]) -> RunResult:
-    """The result of a run that raised: what, and where in our code."""
+    """The result of a run that raised `error`: outcome `failed`, with exception, file and line."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     reason = f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
     return RunResult(
@@ -190,10 +200,10 @@ def failure(config: RunConfig, error: Exception, started: str, environment: Mapp
 
 
 def blocked(config: RunConfig, teacher_id: str, outcome: str) -> RunResult:
-    """The result of a run whose teacher's outcome leaves nothing to learn from."""
+    """The result of a run whose teacher has no weights: outcome `blocked`, with the teacher's id and `outcome`."""
     return RunResult(config=config, outcome="blocked", error=f"its teacher {teacher_id} {outcome}", finished_at=now())
 
 
 def now() -> str:
-    """The present instant, ISO 8601 in UTC with microseconds."""
+    """The present time, ISO 8601 in UTC with microseconds."""
     return datetime.now(UTC).isoformat()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from crossarch.trainables.config.datasets import DATASETS
 from crossarch.trainables.config.result import Point
-from crossarch.trainables.config.run import RunConfig
+from crossarch.trainables.config.run import RealData, RunConfig
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.data.subsets import select
 from crossarch.trainables.methods.augmentation import augment
@@ -24,14 +24,14 @@ from crossarch.trainables.training.evaluate import SAMPLE, evaluate
 from crossarch.trainables.training.state import Checkpoints, Progress
 
 REPORTS = 50
-"""Reports of a run, at most."""
+"""Maximum reports of a run."""
 
 REPORTS_AN_EVALUATION = 5
-"""So that a run has at most 10 evaluations during training."""
+"""Reports per evaluation, so that a run has at most 10 evaluations during training."""
 
 
 class EndedError(Exception):
-    """A run ended before its last epoch. `progress` is where that was."""
+    """A run ended before its last epoch; `progress` is its state then."""
 
     def __init__(self, message: str, progress: Progress) -> None:
         super().__init__(message)
@@ -39,31 +39,31 @@ class EndedError(Exception):
 
 
 class DivergedError(EndedError):
-    """The loss is no longer a finite number."""
+    """The loss is not finite."""
 
 
 class StoppedError(EndedError):
-    """The run was told to end after a report that is not its last."""
+    """The run was asked to end, after a report that is not its last."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What the steps of a run are taken with."""
+    """The objects that the steps of a run use."""
 
     config: RunConfig
     progress: Progress
     images: Tensor
     labels: Tensor
-    """Of the training set, with `images`."""
+    """The training set's images (N, C, H, W) and labels, as of `training_set`."""
     teacher: nn.Module | None = None
 
 
 Epoch = Callable[[int, Tensor], None]
-"""Takes the steps of an epoch (from 0) and adds their losses to a sum, in place."""
+"""Takes the steps of an epoch (from 0) and adds their losses to a scalar tensor, in place."""
 
 
 def reference(work: Work) -> Epoch:
-    """Draws and takes one step after another."""
+    """The reference engine: draws each step's random numbers and takes it, one step after another."""
     config, progress = work.config, work.progress
 
     def take(epoch: int, losses: Tensor) -> None:
@@ -86,13 +86,24 @@ def train(
     on_report: Callable[[Point], str | None] = lambda point: None,
     engine: Callable[[Work], Epoch] = reference,
 ) -> Progress:
-    """Trains the run that `config` describes and returns where it ended, its network in training mode.
+    """Trains the run that `config` describes.
 
-    `teacher` is in evaluation mode on `device`, and there exactly when `config.kd` is. With `checkpoints`, a run
-    that was interrupted goes on from the last one, bit for bit on a CPU. `on_report` hears of at most 50 epochs, and
-    only there is the device waited for; it answers None, or why the run is to end there. `engine` takes the steps;
-    `engine.train` chooses the one that `config` names.
-    Raises DivergedError where the loss at a report is not finite, StoppedError where `on_report` ends the run.
+    Args:
+        config: The run.
+        data: Its images.
+        device: The torch device.
+        teacher: In evaluation mode on `device`; given exactly if `config.kd` is.
+        checkpoints: An interrupted run continues from the last checkpoint, bit for bit on a CPU.
+        on_report: Called for at most 50 epochs; only then is the device synchronised. Returns None, or the reason to
+            end the run there.
+        engine: Takes the steps; `engine.train` chooses the one that `config` names.
+
+    Returns:
+        The state at the end, with the network in training mode.
+
+    Raises:
+        DivergedError: The loss at a report is not finite.
+        StoppedError: `on_report` ended the run.
     """
     torch.manual_seed(config.seed)
     images, labels = training_set(config, data, device)
@@ -116,7 +127,8 @@ def train(
             point = report(config, data, progress, train_loss)
             if checkpoints is not None:
                 checkpoints.save_if_due(progress)
-            if (reason := on_report(point)) and progress.epoch < config.epochs:
+            reason = on_report(point)
+            if reason and progress.epoch < config.epochs:
                 raise StoppedError(f"after epoch {progress.epoch} of {config.epochs}: {reason}", progress)
             losses.zero_()
             begun = time.perf_counter()
@@ -124,7 +136,7 @@ def train(
 
 
 def step(config: RunConfig, progress: Progress, images: Tensor, labels: Tensor, teacher: nn.Module | None) -> Tensor:
-    """Augments one batch of `training_set`, takes one step of the optimizer on it, and returns its loss."""
+    """Augments a batch of `training_set`, takes one optimizer step on it, and returns its loss, a scalar."""
     augmented = augment(images, config.augmentation.folds, config.augmentation.pool)
     loss = objective(config, progress.model(augmented), labels, teacher, augmented)
     progress.optimizer.zero_grad(set_to_none=True)
@@ -135,9 +147,9 @@ def step(config: RunConfig, progress: Progress, images: Tensor, labels: Tensor, 
 
 
 def training_set(config: RunConfig, data: Images, device: torch.device | str) -> tuple[Tensor, Tensor]:
-    """The run's images (N, C, H, W) in its precision, and labels (N,) or probabilities (N, classes), on the device."""
+    """The run's images (N, C, H, W) in its precision, and labels (N,) or probabilities (N, classes), on `device`."""
     images, labels = data.train, data.train_labels
-    if config.data.distilled is None:
+    if isinstance(config.data, RealData):
         chosen = select(config.data.selection, images, labels, config.data.images_per_class, config.seed)
         images, labels = images[chosen], labels[chosen]
     dtype = getattr(torch, config.precision)
@@ -147,7 +159,7 @@ def training_set(config: RunConfig, data: Images, device: torch.device | str) ->
 def objective(
     config: RunConfig, logits: Tensor, labels: Tensor, teacher: nn.Module | None, augmented: Tensor
 ) -> Tensor:
-    """The loss of one batch: Eq. 2 with a teacher, which sees the same augmented images; cross-entropy without."""
+    """The loss of a batch: Eq. 2 with a teacher, on the same augmented images; cross-entropy without a teacher."""
     if config.kd is None or teacher is None:
         return F.cross_entropy(logits, labels)
     with torch.no_grad():
@@ -156,25 +168,26 @@ def objective(
 
 
 def is_reported(epoch: int, config: RunConfig) -> bool:
-    """Whether a report is due after `epoch` (from 1): evenly, at most REPORTS times, and after the last."""
+    """Whether a report is due after `epoch` (from 1): evenly spaced, at most REPORTS times, and after the last."""
     return epoch % math.ceil(config.epochs / REPORTS) == 0 or epoch == config.epochs
 
 
 def is_tested(epoch: int, config: RunConfig) -> bool:
-    """Whether the whole test set is due after `epoch` (from 1): `test_evaluations` times, evenly, last at the end."""
+    """Whether a test on the whole test set is due after `epoch` (from 1): `test_evaluations` times, evenly spaced."""
     count, epochs = min(config.test_evaluations, config.epochs), config.epochs
     return epoch * count // epochs > (epoch - 1) * count // epochs
 
 
 def keep_best(data: Images, progress: Progress) -> None:
-    """Tests on the whole test set, and keeps the weights where they are better than all before."""
+    """Tests on the whole test set, and keeps the weights if they are better than all before."""
     progress.keep_best(evaluate(progress.model, data.test, data.test_labels)[0])
 
 
 def report(config: RunConfig, data: Images, progress: Progress, train_loss: float) -> Point:
-    """Adds the point of the epoch just done to the curve; every fifth is validated on a sample, the last is not.
+    """Adds the point of the epoch just done to the curve.
 
-    Raises DivergedError where `train_loss` is not finite.
+    Every fifth point has the accuracy on a sample of validation images, except the last. Raises DivergedError if
+    `train_loss` is not finite.
     """
     done = progress.epoch
     if not math.isfinite(train_loss):

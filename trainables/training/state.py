@@ -1,4 +1,4 @@
-"""Checkpoints of everything a run needs to go on as if it had never stopped, and the weights of teachers."""
+"""Checkpoints, from which an interrupted run continues as if it had not been interrupted, and weights of teachers."""
 
 import hashlib
 import time
@@ -16,44 +16,44 @@ from crossarch.trainables.files import write_atomically
 from crossarch.trainables.working_copy import StorageUnreachableError, WorkingCopy
 
 KEPT = 2
-"""Checkpoints kept: the last, and the one before it should the last be damaged."""
+"""Number of checkpoints kept: the last, and the one before it in case the last is damaged."""
 
 
 @dataclass(kw_only=True)
 class Progress:
-    """All that changes while a run trains, beside the random number generators."""
+    """The training state of a run, except for the random number generators."""
 
     model: nn.Module
     optimizer: Optimizer
     epoch: int = 0
-    """Epochs done."""
+    """Number of epochs done."""
     steps: int = 0
-    """Optimizer steps taken."""
+    """Number of optimizer steps taken."""
     steps_reported: int = 0
-    """Of these, at the last report."""
+    """Number of them at the last report."""
     training_seconds: float = 0.0
     curve: list[Point] = field(default_factory=list)
     best_accuracy: float | None = None
-    """On the whole test set, in %, where it is tested during training."""
+    """Best accuracy on the whole test set, in %; None unless it is tested during training."""
     best_weights: dict[str, Tensor] | None = None
     begun: float = field(default_factory=time.perf_counter)
-    """When the run began, on this process' clock: earlier by what it had spent before it was interrupted."""
+    """The time at which the run began, on this process' clock, minus the seconds spent before interruptions."""
 
     @property
     def device_seconds(self) -> float:
-        """Spent on the device so far, summed over resumptions."""
+        """Seconds spent on the device so far, summed over resumptions."""
         return time.perf_counter() - self.begun
 
     def keep_best(self, accuracy: float) -> None:
-        """Keeps the weights as they are now where `accuracy`, on the whole test set, is better than all before."""
+        """Keeps the present weights if `accuracy`, on the whole test set in %, is better than all before."""
         if self.best_accuracy is None or accuracy > self.best_accuracy:
             self.best_accuracy, self.best_weights = accuracy, copy_weights(self.model)
 
 
 class Checkpoints:
-    """The checkpoints of one run or distillation, in a folder of its own, at most one every `every_seconds`.
+    """The checkpoints of one run or dataset distillation, in a folder of its own, at most one every `every_seconds`.
 
-    With a working copy `copy`, below whose root the folder is, they are kept where it is from, too.
+    With a working copy `copy` that contains the folder, they are kept at its origin as well.
     """
 
     def __init__(self, folder: Path, every_seconds: float = 30.0, copy: WorkingCopy | None = None) -> None:
@@ -69,12 +69,12 @@ class Checkpoints:
         return time.monotonic() - self._last >= self.every_seconds
 
     def save_if_due(self, progress: Progress) -> None:
-        """Writes a checkpoint, atomically, if the last is old enough; keeps the last two."""
+        """Writes a checkpoint, atomically, if the last is old enough. Keeps the last two."""
         if self.is_due:
             self.save(progress.epoch, capture(progress))
 
     def save(self, number: int, state: dict[str, Any]) -> None:
-        """Writes tensors and plain values, atomically, as the checkpoint after `number` epochs or steps; keeps two."""
+        """Writes tensors and plain values atomically as the checkpoint after `number` epochs or steps; keeps two."""
         write_atomically(self.folder / f"{number:08d}.pt", lambda path: torch.save(state, path))
         try:
             self._copy.push(self._name)
@@ -85,14 +85,14 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def restore(self, progress: Progress) -> bool:
-        """Puts `progress` and the random number generators where the last readable checkpoint was."""
+        """Restores `progress` and the random number generators from the last readable checkpoint, if there is one."""
         state = self.last()
         if state is not None:
             reinstate(progress, state)
         return state is not None
 
     def last(self) -> dict[str, Any] | None:
-        """What the last readable checkpoint holds, on the CPU; None without one."""
+        """The state in the last readable checkpoint, on the CPU; None without one."""
         self._copy.pull(self._name)
         for path in reversed(self._paths()):
             try:
@@ -108,7 +108,7 @@ class Checkpoints:
         self._copy.drop(self._name)
 
     def leave(self) -> None:
-        """Removes the run's checkpoints from this machine where they are kept elsewhere, too."""
+        """Removes the run's checkpoints from this machine if they are kept in remote storage as well."""
         if self._copy.origin is not None:
             self._copy.forget(self._name)
 
@@ -117,7 +117,7 @@ class Checkpoints:
 
 
 def capture(progress: Progress) -> dict[str, Any]:
-    """Everything, as tensors and plain values: weights, optimizer, counters, curve, random number generators."""
+    """The whole training state as tensors and plain values: weights, optimizer, counters, curve, generators."""
     return {
         "model": progress.model.state_dict(),
         "optimizer": progress.optimizer.state_dict(),
@@ -162,21 +162,21 @@ def reinstate_rng(state: dict[str, Any]) -> None:
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:
-    """A network's weights as they are now, on the CPU."""
+    """A copy of a network's weights on the CPU."""
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
 
 def save_weights(weights: dict[str, Tensor], path: Path, copy: WorkingCopy | None = None) -> str:
-    """Writes a network's weights, atomically, in `copy` if given, and returns their digest."""
+    """Writes weights atomically, into the working copy `copy` if given, and returns their digest."""
     copy = copy or WorkingCopy(path.parent)
     copy.write(copy.name(path), lambda temporary: torch.save(weights, temporary))
     return weights_digest(weights)
 
 
 def load_weights(model: nn.Module, path: Path) -> str:
-    """Puts the weights of `path` into `model` and returns their digest.
+    """Loads the weights in `path` into `model` and returns their digest.
 
-    Raises FileNotFoundError where there is no such file, RuntimeError where its weights are another network's.
+    Raises FileNotFoundError if the file is missing, and RuntimeError if its weights are of another network.
     """
     weights = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(weights)
@@ -184,7 +184,7 @@ def load_weights(model: nn.Module, path: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """The digest of the weights in a file. Raises ValueError, in one sentence, where it holds none."""
+    """The digest of the weights in a file. Raises ValueError, in one sentence, if it does not have weights."""
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
         return weights_digest(weights)
@@ -193,7 +193,7 @@ def file_digest(path: Path) -> str:
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:
-    """SHA-256 over names and values, whatever the file format."""
+    """SHA-256 over names and values of weights, independent of the file format."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode() + weights[name].contiguous().cpu().numpy().tobytes())

@@ -1,8 +1,10 @@
-"""How robust: plateaus, the paper's statements, a score, and the order of networks, from surfaces."""
+"""Robustness of a method, from surfaces: plateaus, the paper's statements, a score, and the order of networks."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from crossarch.platform.report.stats import Equivalence, Estimate, Values, bootstrap, equivalence, mean
 from crossarch.platform.report.sweep.surface import Surface
@@ -12,28 +14,29 @@ from crossarch.search_spaces.sweep import Alike
 
 @dataclass(frozen=True, kw_only=True)
 class Plateau:
-    """The widest interval of tried values round the default within which accuracy stays near the best."""
+    """The widest interval of tried values around the default in which accuracy stays near the best."""
 
     domain: Domain
     tried: tuple[float, ...]
     best: float
-    """The value with the highest mean: of test accuracy, so it describes and chooses nothing."""
+    """The value with the highest mean test accuracy: descriptive, nothing is chosen by it."""
     low: Estimate | None
-    """None where the default itself is not near the best."""
+    """None if the default itself is not near the best."""
     high: Estimate | None
 
     @property
     def ends(self) -> tuple[bool, bool]:
-        """Whether it ends below and above within what was tried: otherwise it may go on."""
+        """Whether the plateau ends within the tried values, below and above; otherwise it may extend beyond them."""
         if self.low is None or self.high is None:
             return (False, False)
         return (self.low.value > self.tried[0], self.high.value < self.tried[-1])
 
 
 def plateau(surface: Surface, domain: Domain, margin: float) -> Plateau | None:
-    """The plateau of one hyperparameter, all others at their defaults; None where fewer than 3 values were tried.
+    """The plateau of one hyperparameter, all others at their defaults.
 
-    Near is within `margin` points of the highest mean. Edges' intervals come from resampled seeds.
+    Near the best is within `margin` points of the highest mean. The edges' intervals are bootstrapped over seeds. None
+    if fewer than 3 values were tried.
     """
     places = surface.along(domain)
     if len(places) < 3:
@@ -43,15 +46,15 @@ def plateau(surface: Surface, domain: Domain, margin: float) -> Plateau | None:
     default = tried.index(domain.default)
 
     def edge(side: int) -> Estimate | None:
-        found = bootstrap(values, lambda means: _edge(means, tried, default, margin, side))
-        return None if math.isnan(found.value) else found
+        estimate = bootstrap(values, lambda means: _edge(means, tried, default, margin, side))
+        return None if math.isnan(estimate.value) else estimate
 
     best = tried[int(values.mean(axis=1).argmax())]
     return Plateau(domain=domain, tried=tried, best=best, low=edge(-1), high=edge(+1))
 
 
 def _edge(means: Values, tried: Sequence[float], default: int, margin: float, side: int) -> float:
-    """The last value near the best, going from the default to one side; NaN where the default is not near."""
+    """The last value near the best when going from the default to one side, -1 or 1; NaN if the default is not near."""
     near = means >= means.max() - margin
     if not near[default]:
         return math.nan
@@ -63,17 +66,20 @@ def _edge(means: Values, tried: Sequence[float], default: int, margin: float, si
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The test of a published statement on one network."""
+    """The test on one network of a published statement that a hyperparameter makes no difference."""
 
     alike: Alike
     tried: tuple[float, ...]
-    """The values within its bounds, the default left out: each is compared with the default."""
+    """The tried values within the statement's bounds, without the default, with which each is compared."""
     test: Equivalence
 
 
 def answer(surface: Surface, alike: Alike, margin: float) -> Answer | None:
-    """Whether accuracy is the same within the statement's bounds, +-`margin` points; None where no value was tried."""
-    domain = next(each for each in surface.space.domains if each.name == alike.domain)
+    """Tests whether accuracy within the statement's bounds equals the default's, within ±`margin` points.
+
+    None if no value was tried there.
+    """
+    domain = next(domain for domain in surface.space.domains if domain.name == alike.domain)
     places = [
         place
         for place in surface.along(domain)
@@ -96,18 +102,16 @@ class Score:
 
     points: int
     mean_drop: Estimate
-    """In points, with Student's interval over the seeds' own mean drops."""
+    """In points, with Student's t interval over the mean drop of each seed."""
     worst_drop: Estimate
-    """In points; a maximum of noisy means, and so a little too large where seeds are few."""
+    """In points; biased upwards with few seeds, as a maximum of noisy means."""
     worst_at: str
     share_above: Estimate | None
-    """Between 0 and 1; None without the CNN's baseline."""
+    """In [0, 1]; None without the CNN's baseline."""
 
 
 def score(surface: Surface) -> Score | None:
-    """The robustness score of one network; None where the default alone has finished."""
-    import numpy as np
-
+    """The robustness score of one network; None if only the default has finished."""
     if len(surface.points) < 2:
         return None
     drops = surface.drops()[1:]
@@ -125,16 +129,17 @@ def score(surface: Surface) -> Score | None:
 
 
 def orders(found: Sequence[Surface]) -> list[tuple[str, tuple[float, ...], tuple[int, ...]]]:
-    """Of each point that all networks have, the default first: its label, their mean accuracies, and their ranks.
+    """Label, mean accuracies of the networks and their ranks, of each point that all networks have; the default first.
 
-    Rank 1 is the most accurate network; equals share the better rank.
+    Rank 1 is the most accurate network; equals share the better rank. Empty for a single network.
     """
     if len(found) < 2:
         return []
     rows = []
-    means = [dict(zip(each.names, each.means.tolist(), strict=True)) for each in found]
+    means = [dict(zip(surface.names, surface.means.tolist(), strict=True)) for surface in found]
     for name in found[0].names:
-        if all(name in each for each in means):
-            here = tuple(each[name] for each in means)
-            rows.append((name, here, tuple(1 + sum(other > value for other in here) for value in here)))
+        if all(name in means_of_network for means_of_network in means):
+            accuracies = tuple(means_of_network[name] for means_of_network in means)
+            ranks = tuple(1 + sum(other > accuracy for other in accuracies) for accuracy in accuracies)
+            rows.append((name, accuracies, ranks))
     return rows

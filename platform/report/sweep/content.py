@@ -1,4 +1,4 @@
-"""What a sweep adds to a report: its answers as sheets, and its figures."""
+"""The part of a report that is specific to sweeps: answers as sheets, and figures."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,27 +16,27 @@ from crossarch.trainables.config.result import RunResult
 
 BAND = "Band: interval of 95 % for the mean."
 MOST_MAPS = 21
-"""Pairs of hyperparameters shown in heat maps."""
+"""Maximum pairs of hyperparameters shown in heat maps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What is known of a method's robustness; empty for a study that is no sweep, or has no results."""
+    """A method's robustness; empty for a study that is not a sweep or has no results."""
 
     sheets: tuple[Sheet, ...] = ()
     pictures: tuple[Picture, ...] = ()
     networks: tuple[str, ...] = ()
-    """What the figures' colours mean."""
+    """The networks that the figures' colours stand for, in order."""
 
 
 def robustness_answers(study: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult], where: str) -> Answers:
-    """The answers of a study, `where` saying on what its numbers were made."""
+    """The answers of a study; `where` is a sentence about the hardware, for the figures' notes."""
     found = surfaces(study, seeds, results)
-    told = answers(found)
-    if not told:
+    sheets = answers(found)
+    if not sheets:
         return Answers()
     return Answers(
-        sheets=told,
+        sheets=sheets,
         pictures=tuple(_pictures(found, where)),
         networks=tuple(each.network for each in found),
     )
@@ -61,13 +61,14 @@ def _pictures(found: Sequence[Surface], where: str) -> Iterator[Picture]:
         yield make_picture(
             "robustness-pairs",
             "Two hyperparameters at a time",
-            f"Mean test accuracy in %, over all points of a cell. {_told(maps)}{n} {where}",
+            f"Mean test accuracy in %, over all points of a cell. {_interactions(maps)}{n} {where}",
             drawn(panels, {}),
             _cells(maps),
         )
 
 
-def _told(maps: Sequence[tuple[str, HeatMap]]) -> str:
+def _interactions(maps: Sequence[tuple[str, HeatMap]]) -> str:
+    """Sentences on the interactions in full grids, from analysis of variance."""
     return "".join(
         f"{network}: interaction of {each.rows.symbol} and {each.columns.symbol} is {each.interaction.share:.0%} of "
         f"the variance between cells (p = {each.interaction.p:.2g}). "

@@ -1,7 +1,9 @@
 """A sweep's figures: accuracy against each hyperparameter, and heat maps of two at a time."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
 
 from crossarch.platform.report.figures import INK, draw_line, label, style
 from crossarch.platform.report.stats import mean
@@ -9,14 +11,11 @@ from crossarch.platform.report.sweep.importance import HeatMap
 from crossarch.platform.report.sweep.surface import Surface
 from crossarch.search_spaces.space import Domain
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    Drawer = Callable[[Axes], None]
+Drawer = Callable[[Axes], None]
 
 
-def drawers(found: Sequence[Surface], domains: Sequence[Domain]) -> "list[Drawer]":
-    """A panel a hyperparameter: lines where it varies alone, dots where others vary, too."""
+def drawers(found: Sequence[Surface], domains: Sequence[Domain]) -> list[Drawer]:
+    """Functions that draw one panel per hyperparameter: lines if it varies alone, dots if others vary as well."""
     limits = _limits(found)
     return [_panel(found, domain, limits) for domain in domains]
 
@@ -28,8 +27,8 @@ def _limits(found: Sequence[Surface]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _panel(found: Sequence[Surface], domain: Domain, limits: tuple[float, float]) -> "Drawer":
-    def draw(axes: "Axes") -> None:
+def _panel(found: Sequence[Surface], domain: Domain, limits: tuple[float, float]) -> Drawer:
+    def draw(axes: Axes) -> None:
         for place, surface in enumerate(found):
             if surface.covers:
                 _dots(axes, surface, domain, place)
@@ -47,39 +46,37 @@ def _panel(found: Sequence[Surface], domain: Domain, limits: tuple[float, float]
     return draw
 
 
-def _dots(axes: "Axes", surface: Surface, domain: Domain, place: int) -> None:
+def _dots(axes: Axes, surface: Surface, domain: Domain, place: int) -> None:
     look = style(place)
     at = [point[domain.name] for point in surface.points]
     axes.scatter(at, surface.means, s=14, color=look.colour, marker=look.marker, alpha=0.6, linewidths=0)
     axes.scatter(at[:1], surface.means[:1], s=50, facecolors="none", edgecolors=look.colour, marker=look.marker)
 
 
-def _line(axes: "Axes", surface: Surface, domain: Domain, place: int) -> None:
+def _line(axes: Axes, surface: Surface, domain: Domain, place: int) -> None:
     places = surface.along(domain)
     at = [surface.points[each][domain.name] for each in places]
-    told = [mean(surface.values[each].tolist()) for each in places]
-    lows = [each.low for each in told if each.low is not None]
-    highs = [each.high for each in told if each.high is not None]
-    edges = (lows, highs) if len(lows) == len(highs) == len(told) > 1 else None
-    draw_line(axes, place, at, [each.value for each in told], edges, markersize=4, linewidth=1.6)
+    means = [mean(surface.values[index].tolist()) for index in places]
+    lows = [estimate.low for estimate in means if estimate.low is not None]
+    highs = [estimate.high for estimate in means if estimate.high is not None]
+    edges = (lows, highs) if len(lows) == len(highs) == len(means) > 1 else None
+    draw_line(axes, place, at, [estimate.value for estimate in means], edges, markersize=4, linewidth=1.6)
 
 
-def heat_drawers(maps: "Sequence[tuple[str, HeatMap]]") -> "list[Drawer]":
-    """A panel a map, with the network's label above; one scale of colours for all."""
-    import numpy as np
-
+def heat_drawers(maps: Sequence[tuple[str, HeatMap]]) -> list[Drawer]:
+    """Functions that draw one panel per heat map, titled by the network's label, all on one colour scale."""
     low = min(float(np.nanmin(each.means)) for _, each in maps)
     high = max(float(np.nanmax(each.means)) for _, each in maps)
     return [_heat(network, each, low, high) for network, each in maps]
 
 
-def _heat(network: str, shown: HeatMap, low: float, high: float) -> "Drawer":
-    def draw(axes: "Axes") -> None:
+def _heat(network: str, shown: HeatMap, low: float, high: float) -> Drawer:
+    def draw(axes: Axes) -> None:
         axes.imshow(shown.means, cmap="cividis", vmin=low, vmax=high, aspect="auto", origin="lower")
         axes.grid(visible=False)
         for row, means in enumerate(shown.means.tolist()):
             for column, value in enumerate(means):
-                if value == value:  # not NaN: there is a point
+                if shown.counts[row, column] > 0:
                     dark = value < (low + high) / 2
                     colour = "#ffffff" if dark else "#000000"
                     axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=colour)

@@ -1,40 +1,44 @@
-"""Which hyperparameters matter, and which act together, where points vary several at a time."""
+"""Importances and interactions of hyperparameters, from points that vary several at a time."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import optuna
+from scipy.stats import f
+
 from crossarch.platform.report.stats import FEWEST, Estimate, Values
 from crossarch.platform.report.sweep.surface import Surface
+from crossarch.search_spaces.optuna_space import as_trial
 from crossarch.search_spaces.space import Domain
 
 FEWEST_POINTS = 16
-"""Points below which importances would be noise."""
+"""Minimum number of points; with fewer, importances would be noise."""
 RESAMPLES = 20
-"""So few, as each fits forests anew: these intervals are rough."""
+"""Resamples of an interval. Few, as each fits its own forests, so the intervals are rough."""
 TREES = 16
 BINS = 4
-"""Cells a side of a heat map of points that lie on no grid."""
+"""Cells along each side of a heat map of points that are not on a grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """Of one hyperparameter: shares that sum to 1 over those searched."""
+    """The importance of one hyperparameter, as shares that sum to 1 over the searched hyperparameters."""
 
     domain: Domain
     fanova: Estimate
-    """Share of the variance of mean accuracy over the space, main effect alone (Hutter et al. 2014)."""
+    """Share of the variance of mean accuracy over the space, main effects only (Hutter et al. 2014)."""
     ped_anova: Estimate
-    """How far the best tenth of the points is from all of them (Watanabe et al. 2023)."""
+    """Divergence of the distribution of the best tenth of the points from that of all points (Watanabe et al. 2023)."""
 
 
 def importances(surface: Surface, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Importance]:
-    """The importances for one network, the greatest first by fANOVA; none for slices or for few points.
+    """The importances for one network, through Optuna, the largest by fANOVA first.
 
-    Intervals are from resampled seeds, none below FEWEST seeds.
+    Empty for slices, in which one hyperparameter varies at a time, and below FEWEST_POINTS points. Intervals are
+    bootstrapped over seeds; there are none below FEWEST seeds.
     """
-    import numpy as np
-
     domains = surface.space.searched
     if not surface.covers or len(surface.points) < FEWEST_POINTS or len(domains) < 2 or not np.ptp(surface.means):
         return []
@@ -55,11 +59,7 @@ def importances(surface: Surface, *, resamples: int = RESAMPLES, seed: int = 0) 
 
 
 def _both(surface: Surface, means: Values) -> tuple[Mapping[str, float], Mapping[str, float]]:
-    """fANOVA and PED-ANOVA, by the domain's name."""
-    import optuna
-
-    from crossarch.platform.scheduling.sampling import as_trial
-
+    """fANOVA and PED-ANOVA through Optuna, by the domain's name."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     study.add_trials(
@@ -78,33 +78,31 @@ def _both(surface: Surface, means: Values) -> tuple[Mapping[str, float], Mapping
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeatMap:
-    """Mean accuracy over two hyperparameters, all others averaged over."""
+    """Mean accuracy over two hyperparameters, averaged over all others."""
 
     rows: Domain
     columns: Domain
     row_labels: tuple[str, ...]
     column_labels: tuple[str, ...]
     means: Values
-    """In %, rows x columns; NaN where there is no point."""
+    """In %, (rows, columns); NaN in cells without a point."""
     counts: Values
-    """Points in each cell."""
+    """Number of points in each cell, (rows, columns)."""
     interaction: "Interaction | None"
-    """None but for a full grid of these two with several seeds."""
+    """Of a full grid of these two with several seeds; else None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interaction:
-    """Whether the effect of one depends on the other: analysis of variance of a full grid, seeds as blocks."""
+    """The interaction of two hyperparameters: analysis of variance of a full grid, with seeds as blocks."""
 
     share: float
-    """Of the variance between cells that rows and columns, added, leave over."""
+    """Share of the variance between cells that the main effects of rows and columns leave unexplained, in [0, 1]."""
     p: float
 
 
 def heat_map(surface: Surface, rows: Domain, columns: Domain) -> HeatMap:
-    """The heat map of two domains: by their values where there are at most 8, otherwise in 4 equal parts."""
-    import numpy as np
-
+    """The heat map of two domains; a domain with more than 8 values is divided into 4 equal parts."""
     row_of, row_labels = _binned([point[rows.name] for point in surface.points], rows)
     column_of, column_labels = _binned([point[columns.name] for point in surface.points], columns)
     counts = np.zeros((len(row_labels), len(column_labels)))
@@ -127,8 +125,7 @@ def heat_map(surface: Surface, rows: Domain, columns: Domain) -> HeatMap:
 
 
 def _binned(values: Sequence[float], domain: Domain) -> tuple[list[int], tuple[str, ...]]:
-    import numpy as np
-
+    """The index of each value's cell, and the cells' labels."""
     unique = sorted(set(values))
     if len(unique) <= 2 * BINS:
         return [unique.index(value) for value in values], tuple(f"{value:g}" for value in unique)
@@ -139,9 +136,7 @@ def _binned(values: Sequence[float], domain: Domain) -> tuple[list[int], tuple[s
 
 
 def interaction(cells: Values) -> Interaction | None:
-    """The interaction in rows x columns x seeds, each in %; None where a side has one value or all is equal."""
-    from scipy.stats import f
-
+    """The interaction in accuracies in %, (rows, columns, seeds); None if a side has length 1 or all are equal."""
     rows, columns, n = cells.shape
     if min(rows, columns, n) < 2:
         return None

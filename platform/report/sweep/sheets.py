@@ -1,4 +1,4 @@
-"""The answers of a sweep as sheets: for the page, the files beside it, and the terminal."""
+"""The answers of a sweep as sheets, for the page, its files and the terminal."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -7,13 +7,14 @@ from crossarch.platform.report.stats import FEWEST, Equivalence, Estimate, mean
 from crossarch.platform.report.sweep.answers import Plateau, answer, orders, plateau, score
 from crossarch.platform.report.sweep.importance import FEWEST_POINTS, importances
 from crossarch.platform.report.sweep.surface import Surface
+from crossarch.search_spaces.sweep import Alike
 
 FEW = f"Fewer than {FEWEST} seeds give no interval by resampling."
-"""Said where one is missing."""
+"""The sentence for sheets without such intervals."""
 
 
 def answers(found: Sequence[Surface]) -> tuple[Sheet, ...]:
-    """The sheets for which there are data, the shortest answers first; none where the default's are all there are."""
+    """The sheets that have rows, the shortest answers first; empty if only the default has results."""
     if not any(len(each.points) > 1 for each in found):
         return ()
     made = (scores(found), claims(found), plateaus(found), weights(found), ranks(found), points(found))
@@ -21,7 +22,7 @@ def answers(found: Sequence[Surface]) -> tuple[Sheet, ...]:
 
 
 def interval(estimate: Estimate | None, digits: int = 1) -> Entry:
-    """`92.1 (91.0 to 93.2)`, without brackets where there is no interval, nothing for None."""
+    """`92.1 (91.0 to 93.2)`; `92.1` without an interval; empty for None."""
     if estimate is None:
         return Entry()
     text = f"{estimate.value:z.{digits}f}"
@@ -31,30 +32,33 @@ def interval(estimate: Estimate | None, digits: int = 1) -> Entry:
 
 
 def note(found: Iterable[Surface], *sentences: str) -> str:
-    """The sentences, and FEW where it is so."""
-    few = any(len(each.seeds) < FEWEST for each in found)
-    return " ".join((*sentences, *((FEW,) if few else ())))
+    """The sentences, followed by FEW if a surface has fewer than FEWEST seeds."""
+    parts = list(sentences)
+    if any(len(surface.seeds) < FEWEST for surface in found):
+        parts.append(FEW)
+    return " ".join(parts)
 
 
 def scores(found: Sequence[Surface]) -> Sheet:
     """The robustness score of each network."""
-    known = [(each, made) for each in found if (made := score(each))]
+    scored = ((surface, score(surface)) for surface in found)
+    known = [(surface, result) for surface, result in scored if result is not None]
     return sheet(
         "robustness-score",
         "Robustness score",
         ("Network", "Default", "Points", "n", "Mean drop", "Worst drop", "Worst at", "Share above the CNN baseline"),
         (
             (
-                words(each.network),
-                interval(mean(each.values[0].tolist())),
-                figure(made.points),
-                figure(len(each.seeds)),
-                interval(made.mean_drop),
-                interval(made.worst_drop),
-                words(made.worst_at),
-                interval(made.share_above, 2),
+                words(surface.network),
+                interval(mean(surface.values[0].tolist())),
+                figure(result.points),
+                figure(len(surface.seeds)),
+                interval(result.mean_drop),
+                interval(result.worst_drop),
+                words(result.worst_at),
+                interval(result.share_above, 2),
             )
-            for each, made in known
+            for surface, result in known
         ),
         numeric=("Default", "Points", "n", "Mean drop", "Worst drop", "Share above the CNN baseline"),
         note=note(
@@ -77,9 +81,10 @@ def scores(found: Sequence[Surface]) -> Sheet:
 
 
 def claims(found: Sequence[Surface]) -> Sheet:
-    """What became of the published statements, network by network."""
+    """The tests of the published statements, by statement and network."""
     sweep = found[0].sweep
-    known = [(each, made) for each in found for alike in sweep.alike if (made := answer(each, alike, sweep.margin))]
+    tested = ((surface, answer(surface, alike, sweep.margin)) for surface in found for alike in sweep.alike)
+    known = [(surface, result) for surface, result in tested if result is not None]
     symbols = {domain.name: domain.symbol for domain in sweep.space.domains}
     return sheet(
         "robustness-claims",
@@ -87,17 +92,15 @@ def claims(found: Sequence[Surface]) -> Sheet:
         ("Statement", "Network", "Values tried", "n", "Largest difference", "p", "Verdict"),
         (
             (
-                words(
-                    f"{symbols[made.alike.domain]} in [{made.alike.low:g}, {made.alike.high:g}], {made.alike.source}"
-                ),
-                words(each.network),
-                words(", ".join(f"{value:g}" for value in made.tried)),
-                figure(made.test.largest.n),
-                interval(made.test.largest),
-                figure(made.test.p, 3),
-                words(verdict(made.test)),
+                words(_statement(result.alike, symbols[result.alike.domain])),
+                words(surface.network),
+                words(", ".join(f"{value:g}" for value in result.tried)),
+                figure(result.test.largest.n),
+                interval(result.test.largest),
+                figure(result.test.p, 3),
+                words(verdict(result.test)),
             )
-            for each, made in known
+            for surface, result in known
         ),
         numeric=("n", "Largest difference", "p"),
         labels=2,
@@ -110,8 +113,12 @@ def claims(found: Sequence[Surface]) -> Sheet:
     )
 
 
+def _statement(alike: Alike, symbol: str) -> str:
+    return f"{symbol} in [{alike.low:g}, {alike.high:g}], {alike.source}"
+
+
 def verdict(test: Equivalence) -> str:
-    """`equivalent`, `different`, or `undecided` and how many seeds it would take."""
+    """`equivalent`, `different`, or `undecided` with the number of seeds needed."""
     if test.verdict != "undecided":
         return test.verdict
     if test.p is None:
@@ -122,14 +129,10 @@ def verdict(test: Equivalence) -> str:
 
 
 def plateaus(found: Sequence[Surface]) -> Sheet:
-    """Round each default, how far accuracy stays near the best."""
+    """The plateau around each default, by hyperparameter and network."""
     sweep = found[0].sweep
-    made = [
-        (each, flat)
-        for domain in sweep.space.domains
-        for each in found
-        if (flat := plateau(each, domain, sweep.margin)) is not None
-    ]
+    tried = ((surface, plateau(surface, domain, sweep.margin)) for domain in sweep.space.domains for surface in found)
+    made = [(surface, flat) for surface, flat in tried if flat is not None]
     return sheet(
         "robustness-plateaus",
         "Plateaus round the defaults",
@@ -172,7 +175,7 @@ def _edge(value: Estimate) -> Entry:
 
 
 def weights(found: Sequence[Surface]) -> Sheet:
-    """Which hyperparameters matter; empty for slices."""
+    """The importances of the hyperparameters; no rows for slices."""
     made = [(each, weight) for each in found for weight in importances(each)]
     return sheet(
         "robustness-importances",
@@ -215,7 +218,7 @@ def ranks(found: Sequence[Surface]) -> Sheet:
 
 
 def points(found: Sequence[Surface]) -> Sheet:
-    """Every point: its values, its accuracy, and how far it is below the default."""
+    """Every point with its values, its accuracy and its drop below the default."""
     names = [domain.symbol for domain in found[0].space.domains]
     return sheet(
         "robustness-points",

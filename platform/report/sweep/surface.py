@@ -1,55 +1,56 @@
-"""A sweep's results as numbers: accuracy of one network at every point with every seed."""
+"""A sweep's results as arrays: the accuracy of one network at every point with every seed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from crossarch.platform.report.stats import Values
 from crossarch.search_spaces.space import Domain, Point, Space
 from crossarch.search_spaces.study import Study
 from crossarch.search_spaces.sweep import Sweep
-from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.config.result import RunResult
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Surface:
-    """One network's accuracies, of points that finished with every one of the seeds."""
+    """One network's accuracies at the points that have finished with every seed."""
 
     network: str
-    """Its label, and that of any other axis' choice."""
+    """Its label, and those of the choices of other axes."""
     sweep: Sweep
     seeds: tuple[int, ...]
     points: tuple[Point, ...]
-    """The default first."""
+    """The default comes first."""
     names: tuple[str, ...]
     """The labels of their arms."""
     values: Values
-    """In %, points x seeds."""
+    """Accuracies in %, (points, seeds)."""
     reference: tuple[float, ...] | None
-    """Of the teaching network's baseline, in %, one a seed; None where it has not finished."""
+    """Accuracies in % of the teaching network's baseline, one per seed; None if it has not finished with all."""
     left_out: int
-    """Points that lack the result of a seed, or diverged."""
+    """Number of points that lack the result of a seed, or diverged."""
     stopped: int = 0
-    """Of these, points of which a run was stopped early."""
+    """Number of points of which a run was stopped early; they are among those left out."""
 
     @property
     def space(self) -> Space:
-        """The sweep's."""
+        """The sweep's space."""
         return self.sweep.space
 
     @property
     def means(self) -> Values:
-        """Over seeds, in %, (points,)."""
+        """Mean accuracies over seeds in %, (points,)."""
         means: Values = self.values.mean(axis=1)
         return means
 
     def drops(self) -> Values:
-        """Points by which each is below the default, points x seeds."""
+        """Differences from the default in percentage points, positive if below it, (points, seeds)."""
         drops: Values = self.values[0] - self.values
         return drops
 
     def along(self, domain: Domain) -> list[int]:
-        """The places of the points that differ from the default in this domain at most, by its value."""
+        """Indices of the points that differ from the default at most in this domain, in the order of its values."""
         default = self.space.default
         same = [
             place
@@ -61,15 +62,15 @@ class Surface:
 
     @property
     def covers(self) -> bool:
-        """Whether points vary several domains at a time, as those of slices do not."""
+        """Whether points vary several domains at a time; points of slices do not."""
         default = self.space.default
         return any(sum(point[name] != default[name] for name in default) > 1 for point in self.points)
 
 
 def surfaces(sweep: Study, seeds: tuple[int, ...], results: Mapping[str, RunResult]) -> list[Surface]:
-    """The surface of each cell in which the sweep's method was tried, where its default point has finished.
+    """The surface of each cell in which the sweep's method was tried and its default point has finished.
 
-    Seeds are those with which the default finished. None for a study that is no sweep.
+    A surface's seeds are those with which the default has finished. Empty for a study that is not a sweep.
     """
     if not isinstance(sweep, Sweep):
         return []
@@ -77,7 +78,7 @@ def surfaces(sweep: Study, seeds: tuple[int, ...], results: Mapping[str, RunResu
     base: dict[tuple[str, ...], dict[int, float]] = {}
     stopped: dict[tuple[str, ...], set[str]] = {}
     for plan in sweep.expand(seeds):
-        result = results.get(run_id(plan.config))
+        result = results.get(plan.run_id)
         accuracy = getattr(result, sweep.metric) if result and result.outcome == "finished" else None
         if plan.arm in sweep.points:
             told = found.setdefault(plan.cell, {}).setdefault(plan.arm, {})
@@ -103,15 +104,13 @@ def _surface(
     base: Mapping[int, float],
     stopped: int,
 ) -> Surface | None:
-    import numpy as np
-
     seeds = tuple(sorted(told.get(sweep.method.name, {})))
     if not seeds:
         return None
     labels = {arm.name: arm.label for arm in sweep.arms}
     names = [name for name in sweep.points if all(seed in told.get(name, {}) for seed in seeds)]
     return Surface(
-        network=", ".join(cell),
+        network=", ".join(sweep.labels(cell)),
         sweep=sweep,
         seeds=seeds,
         points=tuple(sweep.points[name] for name in names),

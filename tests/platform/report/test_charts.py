@@ -127,8 +127,8 @@ def test_a_study_without_a_chart_or_without_results_has_no_panels(study, over_im
     assert charts.chart_panels(build_table(over_images, over_images.seeds, {})) == ()
 
 
-def test_the_page_has_the_chart_with_its_own_legend_and_data(over_arms, tmp_path):
-    report = make_report(over_arms, over_arms.seeds, accuracies(over_arms), tmp_path)
+def test_the_page_has_the_chart_with_its_own_legend_and_data(over_arms):
+    report = make_report(over_arms, over_arms.seeds, accuracies(over_arms))
     (picture,) = (each for each in report.pictures if each.name == "chart")
     assert [name for _, name in picture.legend] == ["ResNet18", "ConvNet, Baseline", "ConvNet, w/o DP & KD"]
     assert [[entry.text for entry in row] for row in picture.data.rows] == [

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 
+import pyarrow as pa
 import pytest
 import scipy.stats
 from rich.console import Console
@@ -20,33 +21,54 @@ from crossarch.platform.report.comparison import (
 )
 from crossarch.platform.report.export import to_csv
 from crossarch.platform.store.ledger import Ledger
-from crossarch.trainables.config import identity
+from crossarch.platform.store.parquet import write_table
+from crossarch.platform.store.schema import SCHEMA, SCHEMA_VERSION, to_row
 from crossarch.trainables.config.identity import METHOD_VERSION, run_id
 from crossarch.trainables.config.result import RunResult
 
 ARM_AND_NETWORK = ("arm", "architecture")
 
 
-def put(root, study, accuracy, *, commit="aaaaaaaaaaaa", seeds=None, at="2026-11-21T08:00:00+00:00", seconds=2.0):
+def put(
+    root,
+    study,
+    accuracy,
+    *,
+    commit="aaaaaaaaaaaa",
+    seeds=None,
+    at="2026-11-21T08:00:00+00:00",
+    seconds=2.0,
+    version=METHOD_VERSION,
+):
     """Records a finished run for every cell to which `accuracy` gives one; in the folder of the ledger."""
     for plan in study.expand(seeds):
         told = accuracy(plan.arm, plan.cell[study.column], plan.config.seed)
         if told is not None:
-            Ledger(root).write(
-                RunResult(
-                    config=plan.config,
-                    outcome="finished",
-                    test_accuracy=told,
-                    device_seconds=seconds,
-                    environment={"commit": commit, "cpu": "Z80"},
-                    finished_at=at,
-                )
+            result = RunResult(
+                config=plan.config,
+                outcome="finished",
+                test_accuracy=told,
+                device_seconds=seconds,
+                environment={"commit": commit, "cpu": "Z80"},
+                finished_at=at,
             )
+            if version == METHOD_VERSION:
+                Ledger(root).write(result)
+            else:
+                row = to_row(result, version)
+                table = pa.Table.from_pylist([row], schema=SCHEMA)
+                write_table(root / "ledger" / "runs" / f"{row['run_id']}.parquet", table, SCHEMA_VERSION)
     return root
 
 
+def side(name, study, root, by=ARM_AND_NETWORK, commit=None):
+    """A study's runs in the ledger below `root`."""
+    ledger = Ledger(root)
+    return make_side(name, study, ledger.read(), ledger.versions(), by, commit, place=str(root))
+
+
 def sides(a, b, by=ARM_AND_NETWORK):
-    return compare(make_side("a", a[0], Ledger(a[1]), by, *a[2:]), make_side("b", b[0], Ledger(b[1]), by, *b[2:]), by)
+    return compare(side("a", *a[:2], by, *a[2:]), side("b", *b[:2], by, *b[2:]), by)
 
 
 def text(found, width=200):
@@ -124,7 +146,7 @@ def test_two_commits_of_one_ledger_are_told_apart(study, tmp_path):
     with pytest.raises(
         ValueError, match=r"^commit = 'cccc' trained no run .*: there are aaaaaaaaaaaa, bbbbbbbbbbbb\+c"
     ):
-        make_side("x", study, Ledger(tmp_path), ARM_AND_NETWORK, "cccc")
+        side("x", study, tmp_path, ARM_AND_NETWORK, "cccc")
 
 
 @pytest.mark.parametrize(
@@ -141,27 +163,21 @@ def test_a_commit_stands_behind_an_at(given, parts):
     assert split_commit(given) == parts
 
 
-def test_results_of_different_method_versions_never_share_a_cell(study, tmp_path, monkeypatch):
+def test_results_of_different_method_versions_never_share_a_cell(study, tmp_path):
     """One commit trained the same runs, first under an older METHOD_VERSION; seed 2 under the older one alone."""
-    monkeypatch.setattr(identity, "METHOD_VERSION", METHOD_VERSION - 1)
-    monkeypatch.setattr("crossarch.platform.store.schema.METHOD_VERSION", METHOD_VERSION - 1)
-    put(tmp_path, study, lambda *_: 10.0, seeds=(0, 2))
-    put(tmp_path, study, lambda *_: 20.0, seeds=(1,), commit="0ld0ld0ld")
-    monkeypatch.undo()
+    put(tmp_path, study, lambda *_: 10.0, seeds=(0, 2), version=METHOD_VERSION - 1)
+    put(tmp_path, study, lambda *_: 20.0, seeds=(1,), commit="0ld0ld0ld", version=METHOD_VERSION - 1)
     put(tmp_path, study, lambda *_: 80.0, seeds=(0, 1))
     for commit in (None, "aaaa"):
-        side = make_side("x", study, Ledger(tmp_path), ARM_AND_NETWORK, commit)
-        assert side.method_version == METHOD_VERSION
-        assert {each for group in side.groups.values() for each in group.accuracies.values()} == {80.0}
-    assert side.left_out == 6
-    assert "6 runs of other METHOD_VERSIONs left out" in text(compare(side, side, ARM_AND_NETWORK))
+        found = side("x", study, tmp_path, ARM_AND_NETWORK, commit)
+        assert found.method_version == METHOD_VERSION
+        assert {each for group in found.groups.values() for each in group.accuracies.values()} == {80.0}
+    assert found.left_out == 6
+    assert "6 runs of other METHOD_VERSIONs left out" in text(compare(found, found, ARM_AND_NETWORK))
 
 
-def test_a_commit_of_an_older_method_version_is_compared_as_such(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(identity, "METHOD_VERSION", METHOD_VERSION - 1)
-    monkeypatch.setattr("crossarch.platform.store.schema.METHOD_VERSION", METHOD_VERSION - 1)
-    put(tmp_path, study, lambda *_: 10.0)
-    monkeypatch.undo()
+def test_a_commit_of_an_older_method_version_is_compared_as_such(study, tmp_path):
+    put(tmp_path, study, lambda *_: 10.0, version=METHOD_VERSION - 1)
     put(tmp_path, study, lambda *_: 80.0, commit="bbbbbbbbbbbb")
     found = sides((study, tmp_path, "aaaa"), (study, tmp_path))
     assert [found.a.method_version, found.b.method_version] == [METHOD_VERSION - 1, METHOD_VERSION]
@@ -178,18 +194,18 @@ def test_keys_join_and_part_cells(study, tmp_path):
     by_setting = sides((study, root), (study, root), ("kd.alpha", "model.architecture"))
     assert [pair.labels for pair in by_setting.pairs] == [("–", "convnet"), ("–", "resnet18"), ("0.5", "resnet18")]
     with pytest.raises(ValueError, match=r"^by = 'colour' is not arm, an axis of small \(architecture\) or a setting$"):
-        make_side("x", study, Ledger(root), ("colour",))
+        side("x", study, root, ("colour",))
 
 
 def test_a_seed_that_a_joined_cell_lacks_does_not_count(study, tmp_path):
     """Else seed 2, of the easier network alone, would lift its mean."""
     root = put(tmp_path, study, lambda arm, network, seed: None if network == "ResNet18" and seed == 2 else 50.0)
-    side = make_side("x", study, Ledger(root), ("arm",))
-    assert set(side.groups[("baseline",)].accuracies) == {0, 1}
+    found = side("x", study, root, ("arm",))
+    assert set(found.groups[("baseline",)].accuracies) == {0, 1}
 
 
 def test_studies_are_matched_on_what_both_have_and_told_where_they_differ(study, wide_study, tmp_path):
-    wide = dataclasses.replace(wide_study(1), base=study.base.replace({"batch_size": 7}))
+    wide = dataclasses.replace(wide_study(1), base={**study.base, "batch_size": 7})
     assert common_keys(wide, study) == ARM_AND_NETWORK
     root = put(tmp_path, study, lambda *_: 50.0)
     put(tmp_path, wide, lambda *_: 50.0, seeds=(0, 1))
@@ -204,14 +220,14 @@ def test_a_failed_run_costs_and_has_no_accuracy(study, tmp_path):
     plan = next(study.expand((0,)))
     lost = RunResult(config=plan.config, outcome="failed", error="lost", device_seconds=3.0)
     Ledger(tmp_path).write(lost)
-    group = make_side("x", study, Ledger(tmp_path), ARM_AND_NETWORK).groups["baseline", "ConvNet"]
+    group = side("x", study, tmp_path, ARM_AND_NETWORK).groups["baseline", "ConvNet"]
     assert (dict(group.accuracies), group.seconds, group.summary) == ({}, 3.0, None)
     assert {name for name, _ in group.runs} == {run_id(plan.config)}
 
 
 def test_a_side_without_results_is_refused(study, tmp_path):
     with pytest.raises(ValueError, match=r"^study = 'x' has no results in "):
-        make_side("x", study, Ledger(tmp_path), ARM_AND_NETWORK)
+        side("x", study, tmp_path, ARM_AND_NETWORK)
 
 
 def test_different_metrics_are_not_compared(study, tmp_path):

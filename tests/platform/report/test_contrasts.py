@@ -104,7 +104,7 @@ def test_a_table_has_what_its_finished_runs_say(claiming, results, make_results)
     assert build_table(alone, alone.seeds, results).contrasts == ()
 
 
-def test_terminal_markdown_and_page_say_the_same_of_them(claiming, results, tmp_path):
+def test_terminal_markdown_and_page_say_the_same_of_them(claiming, results):
     table = build_table(claiming, claiming.seeds, results)
     console = Console(width=80, record=True)
     console.print(render_report(table, 80))
@@ -113,13 +113,13 @@ def test_terminal_markdown_and_page_say_the_same_of_them(claiming, results, tmp_
     row = ["ResNet18 loses", "+10.0", "+7.5 to +12.5", "3", "shown"]
     assert row in rows
     assert f"| {' | '.join(row)} |" in render_markdown(table)
-    report = make_report(claiming, claiming.seeds, results, tmp_path)
+    report = make_report(claiming, claiming.seeds, results)
     assert [entry.text for entry in report.claims.rows[0]] == row
     page = render_page(report)
     assert all(words in page for words in ("What the runs show", "+7.5 to +12.5", "opposite shown"))
 
 
-def test_a_study_without_claims_is_as_it_was(study, tmp_path):
-    report = make_report(study, study.seeds, {}, tmp_path)
+def test_a_study_without_claims_is_as_it_was(study):
+    report = make_report(study, study.seeds, {})
     assert report.claims.rows == ()
     assert "What the runs show" not in render_page(report)

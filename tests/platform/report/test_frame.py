@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from plans import needed_by
 
 import crossarch
-from crossarch.platform.scheduling.plan import list_members
 from crossarch.platform.scheduling.sampling import growth_of
 from crossarch.platform.store.invocations import begin
 from crossarch.platform.store.ledger import Ledger
@@ -74,21 +74,20 @@ def test_a_sampled_study_has_every_run_of_every_start(tmp_path):
             trained |= record(growth.advance(ledger.read()), seeds, ledger)
             growth.advance(ledger.read())
         trained |= record(growth.sweep, seeds, ledger)
-        members = list_members(growth.sweep.expand(seeds))[0]
-        ledger.write_invocation(begin(study=sweep.name, command="crossarch run", members=members))
+        ledger.write_invocation(begin(growth.sweep, growth.sweep.expand(seeds), "crossarch run"))
     frame = crossarch.load_results(sweep, tmp_path)
     assert set(frame["run_id"]) == trained
-    last = set(list_members(growth.sweep.expand((0, 1)))[1])
+    last = set(needed_by(growth.sweep.expand((0, 1))))
     assert trained - last, "both starts chose the same points, and nothing is shown"
 
 
 def record(sweep, seeds, ledger):
     """Records every run of the sweep as finished, the better the higher alpha and the odder the seed; their ids."""
-    _, configs = list_members(sweep.expand(seeds))
-    for config in configs.values():
+    runs = needed_by(sweep.expand(seeds))
+    for config in (run.config for run in runs.values()):
         value = 50.0 + (30 * config.kd.alpha * (-1) ** config.seed if config.kd else 0.0)
         ledger.write(RunResult(config=config, outcome="finished", test_accuracy=1.0, validation_accuracy=value))
-    return set(configs)
+    return set(runs)
 
 
 def test_a_study_is_found_by_its_file(study, tmp_path):
@@ -119,7 +118,8 @@ def test_a_smoke_form_has_its_own_runs(tmp_path):
 
 
 def test_to_name_it_imports_nothing_slow(tmp_path):
-    code = "import sys, crossarch; crossarch.load_results; print(*[n for n in ('torch', 'pandas') if n in sys.modules])"
+    slow = ("torch", "ray", "mlflow", "matplotlib")
+    code = f"import sys, crossarch; crossarch.load_results; print(*[name for name in {slow!r} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )

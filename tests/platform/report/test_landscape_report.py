@@ -111,4 +111,4 @@ def test_figure_and_data_are_written(found, tmp_path):
     assert [float(row["eigenvalue"]) for row in eigenvalues[:3]] == [4.0, 2.0, 1.0]
     losses = list(csv.DictReader(paths[3].read_text().splitlines()))
     assert len(losses) == 2 * 2 * 9
-    assert {row["arm"] for row in losses} == {"baseline", "full"}
+    assert {row["arm"] for row in losses} == {"Baseline", "Full"}

@@ -8,8 +8,10 @@ import torch
 from crossarch.platform.report.content import make_report
 from crossarch.platform.report.page import files
 from crossarch.platform.report.pictures import mosaic, mosaics, real_data, tile
-from crossarch.platform.scheduling.data import store
+from crossarch.platform.scheduling.prepare import library, store
 from crossarch.trainables.data.library import Library
+
+NOWHERE = {"kind": "distilled", "dataset": "digits", "images_per_class": 1, "distilled_set": "nowhere"}
 
 
 def test_images_stand_row_by_row_with_white_between_them():
@@ -26,6 +28,11 @@ def test_grey_images_are_grey():
     assert (tile(torch.full((1, 1, 2, 2), 0.2), columns=1) == 51).all()
 
 
+def look(name, root):
+    """What there is to see of a set below the storage `root`."""
+    return mosaic(name, store(root), library(root, None, print))
+
+
 def digits_set(root):
     """Ten real digits, whitened, as if they had been distilled."""
     library = Library(root / "data")
@@ -39,7 +46,7 @@ def test_a_set_is_shown_without_its_whitening(tmp_path, monkeypatch):
     wanted = tile(digits_set(tmp_path), columns=10)
     drawn = []
     monkeypatch.setattr("crossarch.platform.report.pictures.to_png", lambda picture: drawn.append(picture) or b"png")
-    shown = mosaic("digits-x", tmp_path)
+    shown = look("digits-x", tmp_path)
     assert (drawn[0] == wanted).all()
     assert shown.png == b"png"
     assert "whitening channel undone" in shown.told
@@ -47,11 +54,11 @@ def test_a_set_is_shown_without_its_whitening(tmp_path, monkeypatch):
 
 def test_a_picture_is_a_png_file(tmp_path):
     digits_set(tmp_path)
-    assert mosaic("digits-x", tmp_path).png.startswith(b"\x89PNG")
+    assert look("digits-x", tmp_path).png.startswith(b"\x89PNG")
 
 
 def test_a_set_that_is_not_here_is_told_and_not_shown(tmp_path):
-    shown = mosaic("nowhere", tmp_path)
+    shown = look("nowhere", tmp_path)
     assert shown.png is None
     assert shown.told.startswith("Not shown: name = 'nowhere' is no set of the store")
 
@@ -59,22 +66,23 @@ def test_a_set_that_is_not_here_is_told_and_not_shown(tmp_path):
 def test_a_whitening_that_was_never_fitted_here_is_told_and_nothing_is_fetched(tmp_path):
     images, labels = distilled_sets.images(side=32), distilled_sets.hard()
     store(tmp_path).add(distilled_sets.manifest(images, labels), images, labels)
-    shown = mosaic("small", tmp_path)
+    shown = look("small", tmp_path)
     assert shown.png is None
     assert "the fit of its whitening zca is not here" in shown.told
     assert not (tmp_path / "data" / "raw").exists()
 
 
 def test_a_study_names_each_of_its_sets_once(study, tmp_path):
-    named = dataclasses.replace(study, overrides={"data.distilled": "nowhere"})
-    assert [each.name for each in mosaics(named, named.seeds, tmp_path)] == ["nowhere"]
+    sets = store(tmp_path), library(tmp_path, None, print)
+    named = dataclasses.replace(study, overrides={"data": NOWHERE})
+    assert [each.name for each in mosaics(named, named.seeds, *sets)] == ["nowhere"]
     assert real_data(named, named.seeds) == []
-    assert mosaics(study, study.seeds, tmp_path) == []
+    assert mosaics(study, study.seeds, *sets) == []
     assert real_data(study, study.seeds) == ["10 real images a class of digits, drawn by each run's seed"]
 
 
 def test_each_set_that_is_shown_is_a_file_of_the_report(study, results, tmp_path):
     digits_set(tmp_path)
-    report = make_report(study, study.seeds, results, tmp_path)
-    named = dataclasses.replace(report, mosaics=(mosaic("digits-x", tmp_path), mosaic("nowhere", tmp_path)))
-    assert [name for name, _ in files(named) if name.startswith("set-")] == ["set-digits-x.png"]
+    shown = (look("digits-x", tmp_path), look("nowhere", tmp_path))
+    report = make_report(study, study.seeds, results, mosaics=shown)
+    assert [name for name, _ in files(report) if name.startswith("set-")] == ["set-digits-x.png"]

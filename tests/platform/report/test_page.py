@@ -12,7 +12,8 @@ import pytest
 from made_up import HOSTILE, hostile, with_curves
 
 from crossarch.platform.report.content import make_report
-from crossarch.platform.report.page import HERE, digest_of, files, policy, render_page
+from crossarch.platform.report.digest import digest_of
+from crossarch.platform.report.page import HERE, files, policy, render_page
 from crossarch.platform.report.tables import build_table
 
 VOID = {"meta", "img", "br", "path", "link"}
@@ -46,9 +47,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def report(study, results, tmp_path_factory):
-    root = tmp_path_factory.mktemp("storage")
-    return make_report(study, study.seeds, with_curves(results), root, ["crossarch run small --storage /x"])
+def report(study, results):
+    return make_report(study, study.seeds, with_curves(results), recorded=["crossarch run small --storage /x"])
 
 
 @pytest.fixture(scope="module")
@@ -144,17 +144,17 @@ def test_each_figures_data_can_be_had_from_the_page(page):
 
 
 def test_the_same_results_make_the_same_page(study, results, report, markup, tmp_path):
-    again = make_report(study, study.seeds, with_curves(results), tmp_path, ["crossarch run small --storage /x"])
+    again = make_report(study, study.seeds, with_curves(results), recorded=["crossarch run small --storage /x"])
     assert render_page(again) == markup
     (tmp_path / "index.html").write_text(markup)
     assert digest_of(tmp_path / "index.html") == report.digest
 
 
-def test_another_result_makes_another_digest(study, results, report, tmp_path):
+def test_another_result_makes_another_digest(study, results, report):
     name = next(name for name in results if results[name].outcome == "finished")
     changed = results | {name: dataclasses.replace(results[name], finished_at="2027")}
     assert (
-        make_report(study, study.seeds, changed, tmp_path, ["crossarch run small --storage /x"]).digest != report.digest
+        make_report(study, study.seeds, changed, recorded=["crossarch run small --storage /x"]).digest != report.digest
     )
 
 
@@ -165,14 +165,14 @@ def test_a_page_of_someone_else_has_no_digest(tmp_path, content):
     assert digest_of(tmp_path / "index.html") is None
 
 
-def test_hostile_text_is_shown_and_nothing_else(study, make_results, tmp_path):
+def test_hostile_text_is_shown_and_nothing_else(study, make_results):
     study = hostile(study)
     names = study.networks
     told = {("baseline", names[0]): [1.0, 2.0, "failed"], ("full", names[1]): [1.0, "diverged", None]}
     results = make_results(
         study, told, error=HOSTILE, environment={"cpu": HOSTILE, "torch": HOSTILE, "commit": HOSTILE}
     )
-    report = make_report(study, study.seeds, with_curves(results), tmp_path, [HOSTILE])
+    report = make_report(study, study.seeds, with_curves(results), recorded=[HOSTILE])
     markup = render_page(report)
     page = Page(markup)
     assert len(page.all("script")) == 1
@@ -188,9 +188,9 @@ def test_hostile_text_is_shown_and_nothing_else(study, make_results, tmp_path):
             assert not re.search(r'(^|,)"?\s*[=@]', content, re.M), name
 
 
-def test_of_a_study_without_curves_or_failures_there_is_only_what_there_is(study, make_results, tmp_path):
+def test_of_a_study_without_curves_or_failures_there_is_only_what_there_is(study, make_results):
     results = make_results(study, {("baseline", "ConvNet"): [1.0, 2.0, 3.0]})
-    page = Page(render_page(make_report(study, study.seeds, results, tmp_path)))
+    page = Page(render_page(make_report(study, study.seeds, results)))
     assert "What did not finish" not in page.text
     assert "over epochs" not in page.text
     assert "No command is recorded" in page.text
@@ -214,9 +214,9 @@ def test_what_the_page_says_is_what_the_table_has(study, results, page):
                 assert f"{cell.accuracy.mean:.1f}" in page.text
 
 
-def test_long_data_of_a_figure_are_in_the_page_as_csv_alone(study, results, tmp_path, monkeypatch):
+def test_long_data_of_a_figure_are_in_the_page_as_csv_alone(study, results, monkeypatch):
     monkeypatch.setattr("crossarch.platform.report.page.MOST_ROWS", 5)
-    page = Page(render_page(make_report(study, study.seeds, with_curves(results), tmp_path)))
+    page = Page(render_page(make_report(study, study.seeds, with_curves(results))))
     links = [each["download"] for each in page.all("a") if "download" in each]
     assert "small-training-loss.csv" in links
     assert "small-training-loss.tex" not in links

@@ -6,7 +6,7 @@ import pytest
 from browser import CHROMIUM, browser
 from made_up import with_curves
 
-from crossarch.platform.report.publish import write_report
+from crossarch.platform.commands.publish import write_report
 from crossarch.platform.store.ledger import Ledger
 
 pytestmark = [

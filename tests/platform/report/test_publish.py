@@ -3,10 +3,11 @@
 import pytest
 from made_up import with_curves
 
-from crossarch.platform.report.publish import publish, write_report
+from crossarch.platform.commands.publish import publish, write_report
 from crossarch.platform.store.invocations import begin
 from crossarch.platform.store.ledger import Ledger
-from crossarch.platform.store.tracking import TrackingError, default_tracking_uri
+from crossarch.platform.store.level import default_tracking_uri
+from crossarch.platform.store.tracking import TrackingError
 
 
 @pytest.fixture
@@ -50,13 +51,13 @@ def test_what_fails_is_told_in_a_line(study, root, monkeypatch):
     def refuse(*arguments):
         raise TrackingError("MLflow at x does not answer.")
 
-    monkeypatch.setattr("crossarch.platform.report.publish.attach", refuse)
+    monkeypatch.setattr("crossarch.platform.commands.publish.attach", refuse)
     told = publish(study, study.seeds, root, "x")
     assert told[1:] == ["The report is not attached in MLflow: MLflow at x does not answer."]
 
 
 def test_the_page_tells_the_command_without_this_machines_paths(study, root):
-    Ledger(root).write_invocation(begin(study="small", command="crossarch run small --storage /home/me", members=()))
+    Ledger(root).write_invocation(begin(study, (), "crossarch run small --storage /home/me"))
     write_report(study, study.seeds, root, root / "out")
     page = (root / "out" / "index.html").read_text()
     assert "crossarch run small" in page

@@ -12,6 +12,8 @@ from crossarch.platform.report.tables import build_table
 from crossarch.platform.report.terminal import render_report, render_status
 from crossarch.search_spaces.study import Published
 
+NOWHERE = {"kind": "distilled", "dataset": "digits", "images_per_class": 1, "distilled_set": "nowhere"}
+
 
 def printed(accuracy, std=None):
     return Published(
@@ -53,7 +55,7 @@ def test_the_paper_s_number_is_there_before_ours(with_paper):
 
 
 def test_a_cell_without_its_distilled_set_says_so_and_is_not_missing(study):
-    named = dataclasses.replace(study, overrides={"data.distilled": "nowhere"})
+    named = dataclasses.replace(study, overrides={"data": NOWHERE})
     table = build_table(named, named.seeds, {})
     assert not table.counts["missing"]
     assert table.counts["unavailable"] == len(table.runs)

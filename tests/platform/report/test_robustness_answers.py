@@ -6,7 +6,8 @@ import pytest
 from crossarch.platform.report.sweep.answers import answer, orders, plateau, score
 from crossarch.platform.report.sweep.importance import heat_map, importances, interaction
 from crossarch.platform.report.sweep.surface import Surface
-from crossarch.search_spaces.robustness import CLAIMS, DOMAINS, robustness
+from crossarch.search_spaces.arm_sweep import DOMAINS
+from crossarch.search_spaces.robustness import CLAIMS, robustness
 
 BY_NAME = {domain.name: domain for domain in DOMAINS}
 

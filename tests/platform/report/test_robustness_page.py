@@ -39,8 +39,8 @@ def results():
 
 
 @pytest.fixture(scope="module")
-def written(results, tmp_path_factory):
-    return dict(files(make_report(SWEEP, SEEDS, results, tmp_path_factory.mktemp("root"))))
+def written(results):
+    return dict(files(make_report(SWEEP, SEEDS, results)))
 
 
 def shown(study, results):
@@ -104,7 +104,7 @@ def test_seeds_are_those_of_the_default(results):
     assert surfaces(SWEEP, SEEDS, {}) == []
 
 
-def test_a_grid_has_heat_maps_and_tells_of_interactions(tmp_path):
+def test_a_grid_has_heat_maps_and_tells_of_interactions():
     sweep = robustness("grid", None, ["alpha", "folds"])
     plans = list(sweep.expand((0, 1)))
     values = {
@@ -117,7 +117,7 @@ def test_a_grid_has_heat_maps_and_tells_of_interactions(tmp_path):
         )
         for plan in plans
     }
-    report = make_report(sweep, (0, 1), values, tmp_path)
+    report = make_report(sweep, (0, 1), values)
     pairs = report.pictures[1]
     assert (pairs.name, len(pairs.panels)) == ("robustness-pairs", 2)
     assert len(pairs.data.rows) == 2 * 6 * 5
@@ -141,7 +141,7 @@ def test_the_default_alone_answers_nothing(results):
     assert answers(surfaces(only, SEEDS, alone)) == ()
 
 
-def test_other_studies_have_no_answers(study, make_results, tmp_path):
+def test_other_studies_have_no_answers(study, make_results):
     results = make_results(study, {("baseline", "ConvNet"): [80.0, 82.0, 84.0]})
-    assert make_report(study, SEEDS, results, tmp_path).answers == ()
+    assert make_report(study, SEEDS, results).answers == ()
     assert shown(study, results).strip() == ""

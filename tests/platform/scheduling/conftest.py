@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
-from crossarch.search_spaces.study import Planned
+from crossarch.search_spaces.study import PlannedRun
+from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.config.result import RunResult
 from crossarch.trainables.config.run import RunConfig
 
 
-def plan_of(config: RunConfig, arm: str = "arm", cell: tuple[str, ...] = ("cell",)) -> Planned:
+def plan_of(config: RunConfig, arm: str = "arm", cell: tuple[str, ...] = ("cell",)) -> PlannedRun:
     """The run of `config` as a study would plan it, its teacher and the teacher's teacher included."""
     teacher = plan_of(config.kd.teacher, "recipe", ("teaching",)) if config.kd else None
-    return Planned(arm=arm, cell=cell, config=config, teacher=teacher)
+    coordinates = {"arm": arm, **{f"axis{place}": choice for place, choice in enumerate(cell)}}
+    return PlannedRun(run_id=run_id(config), coordinates=coordinates, config=config, teacher=teacher)
 
 
 def result_of(config: RunConfig, outcome: str = "finished", **changes: Any) -> RunResult:
@@ -21,7 +23,7 @@ def result_of(config: RunConfig, outcome: str = "finished", **changes: Any) -> R
 
 
 @pytest.fixture(scope="session")
-def planned() -> Callable[..., Planned]:
+def planned() -> Callable[..., PlannedRun]:
     return plan_of
 
 

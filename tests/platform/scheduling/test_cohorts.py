@@ -10,7 +10,7 @@ from settings import PLAIN, STUDENT, TEACHER
 from crossarch.platform.scheduling.demand import Demand
 from crossarch.platform.scheduling.plan import make_plan
 from crossarch.platform.scheduling.queue import ReadyQueue
-from crossarch.platform.scheduling.workers import DIED, RETRIES, UNBEGUN, Cohorts, Packing
+from crossarch.platform.scheduling.workers import DIED, MAX_REASSIGNMENTS, RETRIES, Cohorts, Packing
 from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.config.result import Point
 
@@ -25,23 +25,22 @@ class Notes:
     def __init__(self):
         self.heard, self.results = [], {}
 
-    def running(self, task):
-        self.heard.append(("running", task.run_id))
+    def running(self, run):
+        self.heard.append(("running", run.run_id))
 
-    def point(self, task, point):
-        self.heard.append(("point", task.run_id, point.epoch))
+    def point(self, run, point):
+        self.heard.append(("point", run.run_id, point.epoch))
 
-    def done(self, task, result):
-        self.heard.append(("done", task.run_id))
-        assert task.run_id not in self.results, "it has ended before"
-        self.results[task.run_id] = (result.outcome, result.error)
+    def done(self, run, result):
+        self.heard.append(("done", run.run_id))
+        assert run.run_id not in self.results, "it has ended before"
+        self.results[run.run_id] = (result.outcome, result.error)
 
 
 @pytest.fixture
 def study(planned, tmp_path):
     def make(*configs, most=8, slots=1, gpus=None):
-        tasks = make_plan([planned(config) for config in configs], {}, tmp_path).tasks
-        queue, notes = ReadyQueue(tasks), Notes()
+        queue, notes = ReadyQueue([make_plan([planned(config) for config in configs], {}, tmp_path)]), Notes()
         cohorts = Cohorts(queue, [notes], Packing(Demand(gpus=gpus)), most=most, slots=slots)
         return SimpleNamespace(cohorts=cohorts, queue=queue, notes=notes)
 
@@ -54,7 +53,7 @@ def ids(configs):
 
 def given(study, worker):
     cohort = study.cohorts.give(worker)
-    return cohort and [task.run_id for task in cohort.left]
+    return cohort and [run.run_id for run in cohort.left]
 
 
 def test_a_run_of_a_cohort_is_running_from_its_turn_on_and_done_at_its_end(study, result):
@@ -102,8 +101,8 @@ def test_a_run_that_was_stopped_early_is_over_and_the_next_of_its_cohort_begins(
     here.cohorts.begin("w")
     here.cohorts.report("w", {"result": result(SEEDS[0], "stopped", error="low").to_dict()})
     assert here.notes.results == {first: ("stopped", "low")}
-    assert [task.run_id for task in here.queue.in_state("stopped")] == [first]
-    assert [task.run_id for task in here.queue.in_state("running")] == [second]
+    assert [run.run_id for run in here.queue.in_state("stopped")] == [first]
+    assert [run.run_id for run in here.queue.in_state("running")] == [second]
     here.cohorts.report("w", {"result": result(SEEDS[1]).to_dict()})
     assert here.queue.take() == []
     assert here.queue.over
@@ -144,12 +143,14 @@ def test_a_worker_that_dies_too_often_blocks_students_and_no_others(study):
 def test_a_run_whose_worker_never_starts_is_asked_for_again_and_in_the_end_fails(study):
     """As on a node that was killed, and that Ray does not know to be lost yet."""
     here, names = study(*SEEDS[:2]), ids(SEEDS[:2])
-    for number in range(UNBEGUN + 1):
+    for number in range(MAX_REASSIGNMENTS + 1):
         assert not here.notes.heard
         assert not here.queue.over
         assert given(here, f"w{number}") == names
         here.cohorts.died(f"w{number}")
-    assert here.notes.results == {names[0]: ("failed", f"its worker could not be started {UNBEGUN + 1} times")}
+    assert here.notes.results == {
+        names[0]: ("failed", f"its worker could not be started {MAX_REASSIGNMENTS + 1} times")
+    }
     assert given(here, "w") == names[1:]
     assert not here.cohorts.deaths
 
@@ -218,14 +219,14 @@ def drive(here, chance, result, outcomes, trouble):
         if not workers:
             return
         worker, cohort = chance.choice(workers)
-        task = cohort.left[0]
-        if chance.random() < trouble and troubled[task.run_id] < RETRIES:
-            troubled[task.run_id] += 1
+        run = cohort.left[0]
+        if chance.random() < trouble and troubled[run.run_id] < RETRIES:
+            troubled[run.run_id] += 1
             here.cohorts.died(worker)
         elif chance.random() < 0.5:
             here.cohorts.report(worker, {"point": POINT})
         else:
-            here.cohorts.report(worker, {"result": result(task.config, outcomes[task.run_id]).to_dict()})
+            here.cohorts.report(worker, {"result": result(run.config, outcomes[run.run_id]).to_dict()})
             if not cohort.left:
                 here.cohorts.ended(worker)
         if not cohort.left:
@@ -239,17 +240,17 @@ def test_the_results_are_the_same_whatever_the_cohorts_and_the_deaths(study, res
     outcomes, endings = {}, []
     for most, slots, trouble in ((1, 1, 0.0), (1, 3, 0.2), (8, 2, 0.2), (3, 4, 0.0)):
         here = study(*family, most=most, slots=slots)
-        tasks = [task for state in ("ready", "waiting") for task in here.queue.in_state(state)]
-        outcomes = outcomes or {task.run_id: chance.choice(["finished"] * 4 + ["failed", "diverged"]) for task in tasks}
+        runs = [run for state in ("ready", "waiting") for run in here.queue.in_state(state)]
+        outcomes = outcomes or {run.run_id: chance.choice(["finished"] * 4 + ["failed", "diverged"]) for run in runs}
         drive(here, chance, result, outcomes, trouble)
         assert here.queue.over
-        assert set(here.notes.results) == {task.run_id for task in tasks}
+        assert set(here.notes.results) == {run.run_id for run in runs}
         begun = {}
         for place, (what, name, *_) in enumerate(here.notes.heard):
             begun.setdefault((what, name), place)
-        for task in tasks:
-            if task.teacher_id and ("running", task.run_id) in begun:
-                assert begun["done", task.teacher_id] < begun["running", task.run_id], "a student before its teacher"
+        for run in runs:
+            if run.teacher and ("running", run.run_id) in begun:
+                assert begun["done", run.teacher.run_id] < begun["running", run.run_id], "a student before its teacher"
         endings.append({name: outcome for name, (outcome, _) in here.notes.results.items()})
     assert all(ending == endings[0] for ending in endings)
 
@@ -257,7 +258,7 @@ def test_the_results_are_the_same_whatever_the_cohorts_and_the_deaths(study, res
 def test_a_point_is_passed_on_as_it_was_told(study):
     here, told = study(PLAIN), []
     here.cohorts.listeners.append(
-        SimpleNamespace(running=lambda task: None, point=lambda task, point: told.append(point))
+        SimpleNamespace(running=lambda run: None, point=lambda run, point: told.append(point))
     )
     given(here, "w")
     here.cohorts.begin("w")

@@ -1,20 +1,19 @@
 """Workers on machines that share no disk: a teacher trained on one teaches on another, and sets come along whole."""
 
-import dataclasses
 import os
 
 import pytest
 import torch
 from digits_sets import digits_set
 
-from crossarch.platform.scheduling.data import store
 from crossarch.platform.scheduling.plan import plan_study
+from crossarch.platform.scheduling.prepare import store
 from crossarch.platform.scheduling.stopping import ask, forget, stops_of
 from crossarch.platform.store.ledger import Ledger
 from crossarch.platform.store.storage import SETS, copy_of
 from crossarch.search_spaces.single import single_run
 from crossarch.trainables.config.identity import run_id
-from crossarch.trainables.config.run import DataConfig
+from crossarch.trainables.config.run import DistilledData
 from crossarch.trainables.data.load import load
 from crossarch.trainables.training.execute import Workplace, execute, fetch_set
 
@@ -46,7 +45,7 @@ def test_a_third_machine_knows_that_the_weights_are_there(machine, tmp_path):
     Ledger(one).write(execute(planned.config.kd.teacher, workplace(one), keep_weights=True))
     three = machine("three")
     assert not (three / "weights").exists()
-    assert [task.run_id for task in plan_study(study, (0,), three).tasks] == [run_id(planned.config)]
+    assert [run.run_id for run in plan_study(study, (0,), three).todo] == [run_id(planned.config)]
 
 
 def test_a_worker_on_another_machine_hears_that_its_run_is_to_end_and_nothing_stays(machine):
@@ -71,7 +70,9 @@ def kept(machine):
 
 
 def config_of(manifest):
-    return DataConfig(dataset="digits", images_per_class=1, distilled=manifest.name, sha256=manifest.sha256)
+    return DistilledData(
+        kind="distilled", dataset="digits", images_per_class=1, distilled_set=manifest.name, sha256=manifest.sha256
+    )
 
 
 def test_a_set_is_known_on_every_machine(machine, kept):
@@ -94,7 +95,7 @@ def test_a_copy_of_a_set_that_is_spoilt_is_fetched_again(machine, kept, spoilt):
 def test_a_set_that_was_changed_in_the_storage_is_not_trained_on(machine, kept):
     """A run names its set by SHA-256."""
     two = machine("two")
-    other = dataclasses.replace(config_of(kept), sha256="0" * 64)
+    other = config_of(kept).model_copy(update={"sha256": "0" * 64})
     fetch_set(other, workplace(two))
     with pytest.raises(ValueError, match=r"data.sha256 = '0{64}', but the distilled set"):
         load(other, two / "data")

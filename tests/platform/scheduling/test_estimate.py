@@ -2,17 +2,13 @@ import math
 import random
 
 import pytest
+from plans import run_of
 from settings import PLAIN, STUDENT, TEACHER
 
 from crossarch.platform.scheduling.estimate import duration, kind, makespan, paces, step_count
-from crossarch.platform.scheduling.plan import Task
 
 LONG = PLAIN.replace({"epochs": 5 * PLAIN.epochs, "learning_rate.maximum": 1e-4, "seed": 7})
 """Of PLAIN's kind: the same network on as many images."""
-
-
-def task(name, teacher=None, *, teaches=False):
-    return Task(run_id=name, config=PLAIN, teacher_id=teacher, teaches=teaches)
 
 
 @pytest.mark.parametrize(
@@ -55,36 +51,40 @@ def test_a_run_takes_its_steps_at_its_kinds_pace():
 
 
 @pytest.mark.parametrize(("slots", "expected"), [(1, 10), (2, 7), (3, 5), (4, 4), (9, 4), (0, 10)])
-def test_tasks_take_the_slot_that_is_free_first(slots, expected):
+def test_runs_take_the_slot_that_is_free_first(slots, expected):
     seconds = {"a": 3, "b": 2, "c": 1, "d": 4}
-    assert makespan([task(name) for name in seconds], seconds, slots) == expected
+    assert makespan([run_of(name) for name in seconds], seconds, slots) == expected
 
 
 def test_nothing_takes_no_time():
     assert makespan([], {}, 2) == 0
-    assert makespan([task("a")], {}, 2) == 0, "an unknown duration counts as none"
+    assert makespan([run_of("a")], {}, 2) == 0, "an unknown duration counts as none"
 
 
 def test_students_begin_when_their_teacher_ends():
-    tasks = [task("t", teaches=True), task("s1", "t"), task("s2", "t")]
+    teacher = run_of("t")
+    runs = [teacher, run_of("s1", teacher), run_of("s2", teacher)]
     seconds = {"t": 5, "s1": 2, "s2": 3}
-    assert makespan(tasks, seconds, 1) == 10
-    assert makespan(tasks, seconds, 2) == 8
-    assert makespan(tasks, seconds, 3) == 8
+    assert makespan(runs, seconds, 1) == 10
+    assert makespan(runs, seconds, 2) == 8
+    assert makespan(runs, seconds, 3) == 8
 
 
-def test_a_teacher_that_is_no_task_is_not_waited_for():
-    assert makespan([task("s", "long ago")], {"s": 2}, 1) == 2
+def test_a_teacher_that_is_not_to_train_is_not_waited_for():
+    assert makespan([run_of("s", run_of("long ago"))], {"s": 2}, 1) == 2
 
 
 def test_teachers_go_first():
-    tasks = [task("a"), task("b"), task("t", teaches=True), task("s", "t")]
-    assert makespan(tasks, {"a": 4, "b": 4, "t": 4, "s": 4}, 2) == 8
+    teacher = run_of("t")
+    runs = [run_of("a"), run_of("b"), teacher, run_of("s", teacher)]
+    assert makespan(runs, {"a": 4, "b": 4, "t": 4, "s": 4}, 2) == 8
 
 
 def test_a_chain_takes_the_sum_of_its_links():
-    tasks = [task("t", teaches=True), task("s", "t", teaches=True), task("g", "s")]
-    assert makespan(tasks, {"t": 1, "s": 2, "g": 4}, 3) == 7
+    teacher = run_of("t")
+    student = run_of("s", teacher)
+    runs = [teacher, student, run_of("g", student)]
+    assert makespan(runs, {"t": 1, "s": 2, "g": 4}, 3) == 7
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -92,14 +92,17 @@ def test_no_schedule_beats_the_slots_or_the_longest_chain(seed):
     chance = random.Random(seed)
     names = [f"r{index}" for index in range(chance.randint(1, 20))]
     parents = {name: chance.choice([None, *names[:place]]) for place, name in enumerate(names)}
-    tasks = [task(name, parent, teaches=name in parents.values()) for name, parent in parents.items()]
+    made = {}
+    for name, parent in parents.items():
+        made[name] = run_of(name, made.get(parent))
+    runs = list(made.values())
     seconds = {name: chance.uniform(0, 10) for name in names}
     ends: dict[str, float] = {}
     for name, parent in parents.items():
         ends[name] = seconds[name] + ends.get(parent, 0)
     total = sum(seconds.values())
     for slots in (1, 2, 5, 100):
-        span = makespan(tasks, seconds, slots)
+        span = makespan(runs, seconds, slots)
         assert max(total / slots, *ends.values(), 0) <= span * (1 + 1e-12)
         assert span <= total * (1 + 1e-12)
-    assert math.isclose(makespan(tasks, seconds, 1), total)
+    assert math.isclose(makespan(runs, seconds, 1), total)

@@ -5,8 +5,9 @@ from rich.console import Console
 from settings import PLAIN, STUDENT, TEACHER
 from small import SMALL
 
+from crossarch.platform.commands.forecast import render_forecasts
 from crossarch.platform.scheduling.estimate import step_count
-from crossarch.platform.scheduling.forecast import RECORD_BYTES, forecast_bytes, forecast_time, render_forecasts
+from crossarch.platform.scheduling.forecast import RECORD_BYTES, forecast_bytes, forecast_time
 from crossarch.platform.scheduling.plan import make_plan
 from crossarch.platform.store.ledger import Ledger
 from crossarch.trainables.config.datasets import DATASETS

@@ -77,8 +77,8 @@ def test_what_was_measured_is_not_measured_again(workplace, measured):
 def test_it_is_told_how_many_runs_there_are_and_how_far_each_is(workplace, measured):
     _, said, told = ask(workplace)
     assert said[0] == "1 of 1 runs to measure"
-    assert told == ["1/1  baseline · convnet · seed 0", "1/1  baseline · convnet · seed 0: 3 products"]
-    assert said[1:] == ["1/1  baseline · convnet · seed 0  largest eigenvalue 2  1 s"]
+    assert told == ["1/1  Baseline · convnet · seed 0", "1/1  Baseline · convnet · seed 0: 3 products"]
+    assert said[1:] == ["1/1  Baseline · convnet · seed 0  largest eigenvalue 2  1 s"]
 
 
 def test_other_weights_points_or_eigenvalues_are_measured_anew(workplace, measured):

@@ -6,8 +6,9 @@ import pytest
 import ray.util.metrics
 from settings import PLAIN, STUDENT, TEACHER
 
+from crossarch.platform.scheduling import events
 from crossarch.platform.scheduling.events import MetricsListener
-from crossarch.platform.scheduling.plan import make_plan, merged
+from crossarch.platform.scheduling.plan import make_plan
 from crossarch.platform.scheduling.queue import ReadyQueue
 from crossarch.trainables import tune as trainable
 from crossarch.trainables.config.identity import run_id
@@ -32,8 +33,8 @@ class Recorder:
 @pytest.fixture
 def told(monkeypatch):
     monkeypatch.setattr(Recorder, "values", {})
-    monkeypatch.setattr(ray.util.metrics, "Gauge", Recorder)
-    monkeypatch.setattr(ray.util.metrics, "Counter", Recorder)
+    monkeypatch.setattr(events, "Gauge", Recorder)
+    monkeypatch.setattr(events, "Counter", Recorder)
     monkeypatch.setattr(trainable, "Gauge", Recorder)
     return Recorder.values
 
@@ -41,7 +42,7 @@ def told(monkeypatch):
 @pytest.fixture
 def queue(planned, tmp_path):
     """PLAIN, and STUDENT with its teacher."""
-    return ReadyQueue(make_plan([planned(PLAIN), planned(STUDENT)], {}, tmp_path, study="s").tasks)
+    return ReadyQueue([make_plan([planned(PLAIN), planned(STUDENT)], {}, tmp_path, study="s")])
 
 
 def states(told, study="s"):
@@ -64,11 +65,11 @@ def test_runs_are_counted_by_state(told, queue, result):
 
 def test_each_study_counts_the_runs_that_are_trained_for_it(told, planned, result, tmp_path):
     plans = [make_plan([planned(each)], {}, tmp_path, study=name) for each, name in ((PLAIN, "s"), (STUDENT, "t"))]
-    queue = ReadyQueue(merged(plans).tasks)
+    queue = ReadyQueue(plans)
     listener = MetricsListener(queue)
-    (task,) = queue.take()
-    queue.finish(task.run_id, "finished")
-    listener.done(task, result(PLAIN, device_seconds=2.0))
+    (run,) = queue.take()
+    queue.finish(run.run_id, "finished")
+    listener.done(run, result(PLAIN, device_seconds=2.0))
     assert (states(told), states(told, "t")) == ({"done": 1}, {"waiting": 1, "ready": 1})
     assert ("crossarch_runs_ended_total", "s", "finished") in told
     assert not any(key[:2] == ("crossarch_runs_ended_total", "t") for key in told)
@@ -76,9 +77,9 @@ def test_each_study_counts_the_runs_that_are_trained_for_it(told, planned, resul
 
 def test_outcomes_and_device_seconds_add_up(told, queue, result):
     listener = MetricsListener(queue)
-    (task,) = queue.take()
+    (run,) = queue.take()
     for outcome, seconds in (("finished", 3.0), ("finished", 4.0), ("failed", None), ("diverged", 0.5)):
-        listener.done(task, result(TEACHER, outcome, device_seconds=seconds))
+        listener.done(run, result(TEACHER, outcome, device_seconds=seconds))
     ended = {key[2]: value for key, value in told.items() if key[0] == "crossarch_runs_ended_total"}
     spent = {key[2]: value for key, value in told.items() if key[0] == "crossarch_device_seconds_total"}
     assert ended == {"finished": 2, "failed": 1, "diverged": 1}

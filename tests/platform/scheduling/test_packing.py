@@ -1,14 +1,14 @@
 """How many runs share a GPU after some of them ran out of its memory."""
 
 import pytest
+from plans import run_of
 from settings import PLAIN, STUDENT
 
 from crossarch.platform.scheduling.demand import Demand, gpu_share
-from crossarch.platform.scheduling.plan import Task
 from crossarch.platform.scheduling.workers import Packing, larger
 
-SMALL, LARGE = (Task(run_id=config.model.architecture, config=config) for config in (PLAIN, STUDENT))
-OTHER_SEED = Task(run_id="other", config=STUDENT.replace({"seed": 7}))
+SMALL, LARGE = (run_of(config.model.architecture, config=config) for config in (PLAIN, STUDENT))
+OTHER_SEED = run_of("other", config=STUDENT.replace({"seed": 7}))
 
 
 def test_only_the_kind_that_ran_out_gets_more():

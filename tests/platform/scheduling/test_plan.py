@@ -1,9 +1,11 @@
 import random
 
 import pytest
+from plans import needed_by
 from settings import PLAIN, STUDENT, TEACHER
 
-from crossarch.platform.scheduling.plan import make_plan, merged
+from crossarch.platform.scheduling.plan import make_plan, merged, teaching
+from crossarch.platform.scheduling.queue import ReadyQueue
 from crossarch.search_spaces.catalog import find
 from crossarch.trainables.config.identity import run_id
 
@@ -28,28 +30,31 @@ def plan(planned, result, tmp_path):
 
 
 def trained(plan):
-    return [task.config for task in plan.tasks]
+    return [run.config for run in plan.todo]
 
 
 def test_a_teacher_comes_first_and_once_for_all_its_students(plan):
     made = plan([PLAIN, STUDENT, OTHER])
     assert trained(made) == [PLAIN, TEACHER, STUDENT, OTHER]
-    assert [task.teaches for task in made.tasks] == [False, True, False, False]
-    assert [task.teacher_id for task in made.tasks] == [None, None, run_id(TEACHER), run_id(TEACHER)]
-    assert [task.run_id for task in made.tasks] == [run_id(config) for config in trained(made)]
+    assert teaching(made.todo) == made.keeps_weights == {run_id(TEACHER)}
+    assert [run.teacher and run.teacher.run_id for run in made.todo] == [None, None, run_id(TEACHER), run_id(TEACHER)]
+    assert [run.run_id for run in made.todo] == [run_id(config) for config in trained(made)]
 
 
-def test_members_are_the_cells_in_order_and_then_the_teachers(plan):
-    members = plan([OTHER, STUDENT, PLAIN]).members
-    assert [member.run_id for member in members] == [run_id(config) for config in (OTHER, STUDENT, PLAIN, TEACHER)]
-    assert [member.role for member in members] == ["cell", "cell", "cell", "teacher"]
-    assert (members[-1].arm, members[-1].cell) == ("recipe", ("teaching",))
+def test_runs_are_the_cells_in_order_and_then_the_teachers(plan):
+    made = plan([OTHER, STUDENT, PLAIN])
+    assert list(made.runs) == [run_id(config) for config in (OTHER, STUDENT, PLAIN, TEACHER)]
+    assert all(run.run_id == name == run_id(run.config) for name, run in made.runs.items())
+    assert list(made.cells) == [run_id(config) for config in (OTHER, STUDENT, PLAIN)]
+    ((name, teacher),) = made.teachers.items()
+    assert (name, teacher.arm, teacher.cell) == (run_id(TEACHER), "recipe", ("teaching",))
 
 
-def test_a_run_in_two_cells_is_one_member_in_the_first(planned, tmp_path):
+def test_a_run_in_two_cells_stands_for_the_first(planned, tmp_path):
     made = make_plan([planned(PLAIN, "one", ("a",)), planned(PLAIN, "two", ("b",))], {}, tmp_path)
-    (member,) = made.members
-    assert (member.arm, member.cell) == ("one", ("a",))
+    (run,) = made.cells.values()
+    assert (run.arm, run.cell) == ("one", ("a",))
+    assert made.teachers == {}
     assert trained(made) == [PLAIN]
 
 
@@ -57,7 +62,7 @@ def test_what_the_ledger_has_is_not_trained_again(plan):
     made = plan([PLAIN, STUDENT], {PLAIN: "finished", STUDENT: "diverged", TEACHER: "finished"})
     assert trained(made) == []
     assert made.done == 3
-    assert set(made.results) == set(made.configs) == {run_id(config) for config in (PLAIN, STUDENT, TEACHER)}
+    assert set(made.results) == set(made.runs) == {run_id(config) for config in (PLAIN, STUDENT, TEACHER)}
 
 
 @pytest.mark.parametrize("outcome", ["failed", "blocked"])
@@ -90,7 +95,8 @@ def test_results_of_other_studies_are_passed_over(plan):
 def test_a_trained_teacher_with_weights_teaches_at_once(plan):
     made = plan([STUDENT], {TEACHER: "finished"}, kept=[TEACHER])
     assert trained(made) == [STUDENT]
-    assert made.tasks[0].teacher_id == run_id(TEACHER)
+    assert made.todo[0].teacher.run_id == run_id(TEACHER)
+    assert made.keeps_weights == frozenset()
 
 
 def test_a_teacher_without_weights_is_trained_again_while_a_student_needs_it(plan):
@@ -106,7 +112,7 @@ def test_weights_without_a_result_do_not_teach(plan):
 def test_a_teacher_that_nobody_needs_any_more_is_not_trained(plan):
     made = plan([STUDENT], {STUDENT: "finished"})
     assert trained(made) == []
-    assert len(made.members) == 2
+    assert len(made.runs) == 2
 
 
 def test_a_diverged_teacher_is_not_trained_again(plan):
@@ -114,18 +120,19 @@ def test_a_diverged_teacher_is_not_trained_again(plan):
 
 
 @pytest.mark.parametrize("cells", [[TEACHER, STUDENT], [STUDENT, TEACHER]])
-def test_a_teacher_that_is_a_cell_is_one_task_that_teaches(plan, cells):
+def test_a_teacher_that_is_a_cell_is_one_run_whose_weights_are_kept(plan, cells):
     made = plan(cells)
     assert trained(made) == [TEACHER, STUDENT]
-    assert made.tasks[0].teaches
-    assert [member.role for member in made.members] == ["cell", "cell"]
+    assert made.keeps_weights == {run_id(TEACHER)}
+    assert (list(made.cells), made.teachers) == ([run_id(config) for config in cells], {})
 
 
 def test_teachers_have_teachers(plan):
     made = plan([GRANDCHILD])
     assert trained(made) == [TEACHER, STUDENT, GRANDCHILD]
-    assert [task.teaches for task in made.tasks] == [True, True, False]
-    assert [member.role for member in made.members] == ["cell", "teacher", "teacher"]
+    assert teaching(made.todo) == made.keeps_weights == {run_id(TEACHER), run_id(STUDENT)}
+    assert list(made.cells) == [run_id(GRANDCHILD)]
+    assert list(made.teachers) == [run_id(STUDENT), run_id(TEACHER)]
 
 
 def test_only_the_missing_end_of_a_chain_is_trained(plan):
@@ -146,34 +153,35 @@ def test_runs_to_be_analysed_are_trained_again_where_their_weights_are_gone(plan
         (tmp_path / f"{run_id(config)}.pt").touch()
     made = make_plan(cells, results, tmp_path, analysed=True)
     assert trained(made) == [STUDENT]
-    assert made.tasks[0].keeps_weights
-    assert not made.tasks[0].teaches
-    assert make_plan(cells, results, tmp_path).tasks == ()
+    assert made.keeps_weights == {run_id(STUDENT)}
+    assert teaching(made.todo) == {run_id(TEACHER)}, "which is not to be trained"
+    assert make_plan(cells, results, tmp_path).todo == ()
 
     results[run_id(STUDENT)] = result(STUDENT, "diverged")
-    assert make_plan(cells, results, tmp_path, analysed=True).tasks == ()
+    assert make_plan(cells, results, tmp_path, analysed=True).todo == ()
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_whatever_the_ledger_has_teachers_come_first_and_nothing_is_done_twice(result, tmp_path, seed):
     chance = random.Random(seed)
     planned = list(find("quickstart").expand())
-    configs = make_plan(planned, {}, tmp_path).configs
+    configs = {name: run.config for name, run in needed_by(planned).items()}
     outcomes = ["finished", "finished", "diverged", "failed", "blocked"]
     results = {name: result(c, chance.choice(outcomes)) for name, c in configs.items() if chance.random() < 0.6}
     for name in configs:
         if chance.random() < 0.5:
             (tmp_path / f"{name}.pt").touch()
 
-    tasks = make_plan(planned, results, tmp_path).tasks
-    names = [task.run_id for task in tasks]
+    made = make_plan(planned, results, tmp_path)
+    names = [run.run_id for run in made.todo]
     assert len(set(names)) == len(names)
     lacking = {run_id(p.config) for p in planned if not (known := results.get(run_id(p.config))) or not known.is_result}
-    assert {task.run_id for task in tasks if not task.teaches or task.run_id in lacking} == lacking
-    for place, task in enumerate(tasks):
-        if task.teacher_id is not None and task.teacher_id not in names[:place]:
-            teacher = results[task.teacher_id]
-            assert teacher.outcome == "diverged" or (tmp_path / f"{task.teacher_id}.pt").exists()
+    assert {name for name in names if name not in teaching(made.todo) or name in lacking} == lacking
+    assert made.keeps_weights == teaching(made.todo) & set(names)
+    for place, run in enumerate(made.todo):
+        if run.teacher is not None and run.teacher.run_id not in names[:place]:
+            teacher = results[run.teacher.run_id]
+            assert teacher.outcome == "diverged" or (tmp_path / f"{run.teacher.run_id}.pt").exists()
 
 
 def test_what_studies_share_is_trained_once_for_all_that_they_want_of_it(planned, result, tmp_path):
@@ -183,20 +191,25 @@ def test_what_studies_share_is_trained_once_for_all_that_they_want_of_it(planned
     other = make_plan([planned(STUDENT), planned(PLAIN)], {}, tmp_path, analysed=True, study="other")
     both = merged([one, other])
     assert trained(both) == [TEACHER, STUDENT, PLAIN]
-    assert [task.study for task in both.tasks] == ["one", "other", "other"]
-    assert [(task.teaches, task.analysed) for task in both.tasks] == [(True, True), (False, True), (False, True)]
-    assert [member.run_id for member in both.members] == [run_id(each) for each in (PLAIN, TEACHER, STUDENT)]
-    assert both.configs == {**one.configs, **other.configs}
+    assert both.study == "one, other"
+    queue = ReadyQueue([one, other])
+    assert [queue.studies(run.run_id) for run in both.todo] == [("one", "other"), ("other",), ("other",)]
+    assert teaching(both.todo) == {run_id(TEACHER)}
+    assert one.keeps_weights == frozenset()
+    assert both.keeps_weights == queue.keeps_weights == {run_id(each) for each in (TEACHER, STUDENT, PLAIN)}
+    assert list(both.runs) == [run_id(each) for each in (PLAIN, TEACHER, STUDENT)]
+    assert both.teachers == {}, "a cell of the one"
+    assert both.runs == {**other.runs, **one.runs}, "where the first study has it"
     assert both.results == results
 
 
 @pytest.mark.parametrize("names", [("table2", "table4", "figure8"), ("figure8", "table4", "table2")])
 def test_whatever_their_order_a_teacher_comes_before_its_students(tmp_path, names):
     plans = [make_plan(find(name).expand((0,)), {}, tmp_path, study=name) for name in names]
-    tasks = merged(plans).tasks
-    places = {task.run_id: place for place, task in enumerate(tasks)}
-    assert set(places) == {task.run_id for plan in plans for task in plan.tasks}
-    assert len(places) == len(tasks) < sum(len(plan.tasks) for plan in plans)
-    students = [task for task in tasks if task.teacher_id]
-    assert all(places[task.teacher_id] < places[task.run_id] for task in students)
-    assert {task.teacher_id for task in students} == {task.run_id for task in tasks if task.teaches}
+    whole = merged(plans)
+    places = {run.run_id: place for place, run in enumerate(whole.todo)}
+    assert set(places) == {run.run_id for plan in plans for run in plan.todo}
+    assert len(places) == len(whole.todo) < sum(len(plan.todo) for plan in plans)
+    students = [run for run in whole.todo if run.teacher]
+    assert all(places[run.teacher.run_id] < places[run.run_id] for run in students)
+    assert {run.teacher.run_id for run in students} == whole.keeps_weights

@@ -7,8 +7,9 @@ import pytest
 from processes import Command
 from rich.console import Console
 
-from crossarch.platform.scheduling import cost as bench
+from crossarch.platform.commands import platform_cost as bench
 from crossarch.platform.scheduling.runner import run_study
+from crossarch.platform.scheduling.untrained import made_up_study, untrained
 from crossarch.platform.store.ledger import Ledger
 from crossarch.platform.store.tracking import sync_study
 
@@ -17,17 +18,17 @@ PATIENCE = 300
 
 
 def test_a_made_up_study_has_as_many_different_runs_as_asked() -> None:
-    assert len({bench.untrained(plan.config).run_id for plan in bench.made_up_study(7).expand()}) == 7
+    assert len({untrained(plan.config).run_id for plan in made_up_study(7).expand()}) == 7
 
 
 def test_a_finished_study_is_complete_and_level(tmp_path: Path) -> None:
     """Running it again finds all done, starts no Ray, and has nothing to tell MLflow."""
-    study = bench.made_up_study(5)
+    study = made_up_study(5)
     site, plan = bench.finished_study(study, tmp_path)
 
     assert {result.outcome for result in Ledger(tmp_path).read().values()} == {"finished"}
-    assert len(plan.members) == len(plan.results) == 5
-    assert not plan.tasks
+    assert len(plan.runs) == len(plan.results) == 5
+    assert not plan.todo
     assert sync_study(Ledger(tmp_path), tmp_path, study.name, site.tracking) == 0
     assert run_study(study, study.seeds, site, Console(quiet=True)).exit_status == 0
     assert (tmp_path / "mlflow.db").stat().st_size == 0
@@ -41,11 +42,11 @@ def test_a_stopwatch_passes_events_on_and_adds_their_time_up() -> None:
             heard.extend(given)
 
     watch = bench.Stopwatch(Listening())  # type: ignore[arg-type]
-    watch.done("task", "result")
+    watch.done("run", "result")
     first = watch.seconds
-    watch.done("task", "result")
+    watch.done("run", "result")
 
-    assert heard == ["task", "result"] * 2
+    assert heard == ["run", "result"] * 2
     assert 0 < first < watch.seconds
 
 

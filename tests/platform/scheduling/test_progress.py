@@ -1,15 +1,22 @@
+import dataclasses
 import io
+from pathlib import Path
 
 import pytest
+from plans import run_of
 from rich.console import Console
 from settings import PLAIN, STUDENT, TEACHER
+from small import NETWORKS, SMALL
 
 from crossarch.platform.scheduling.estimate import kind, step_count
-from crossarch.platform.scheduling.plan import Task, make_plan
+from crossarch.platform.scheduling.plan import make_plan
 from crossarch.platform.scheduling.progress import TerminalProgress, TimeLeft, state_of
 from crossarch.platform.scheduling.queue import ReadyQueue
 from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.config.result import Point
+
+STUDY = dataclasses.replace(SMALL, axes=(dataclasses.replace(NETWORKS, labels={"ConvNet": "CNN"}),))
+"""Whose labels are told; ids are not."""
 
 
 def point(epoch):
@@ -25,12 +32,12 @@ def plan(planned, tmp_path):
 
 @pytest.fixture
 def queue(plan):
-    return ReadyQueue(plan.tasks)
+    return ReadyQueue([plan])
 
 
 @pytest.fixture
 def by_config(plan):
-    return {task.config: task for task in plan.tasks}
+    return {run.config: run for run in plan.todo}
 
 
 @pytest.fixture
@@ -39,7 +46,9 @@ def shown(plan, queue):
 
     def make(terminal):
         console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
-        return TerminalProgress(console, plan, queue, {}, slots=2), console.file
+        progress = TerminalProgress(console, queue, {}, slots=2)
+        progress.know(STUDY, plan.cells.values())
+        return progress, console.file
 
     return make
 
@@ -74,16 +83,16 @@ def test_nothing_is_left_of_what_is_over_or_blocked(queue):
 def test_what_was_reported_is_done(queue):
     left = TimeLeft({CONVNET: 1.0, RESNET: 0.0}, slots=1)
     (teacher,) = queue.take()
-    left.point(teacher.run_id, teacher, TEACHER.epochs // 2, clock=1e6)
+    left.point(teacher, TEACHER.epochs // 2, clock=1e6)
     assert left.seconds(queue) == step_count(PLAIN) + step_count(TEACHER) / 2
 
 
 def test_runs_under_way_tell_the_pace_of_an_unknown_kind(queue):
     left = TimeLeft({RESNET: 0.0}, slots=1)
     (teacher,) = queue.take()
-    left.point(teacher.run_id, teacher, 1, clock=100.0)
+    left.point(teacher, 1, clock=100.0)
     assert left.seconds(queue) is None, "the first report holds the start of the worker"
-    left.point(teacher.run_id, teacher, 3, clock=104.0)
+    left.point(teacher, 3, clock=104.0)
     an_epoch = 2.0
     assert left.seconds(queue) == pytest.approx(an_epoch * (TEACHER.epochs - 3 + PLAIN.epochs))
 
@@ -92,8 +101,8 @@ def test_runs_done_before_are_believed_over_those_under_way(queue):
     left = TimeLeft({CONVNET: 1.0, RESNET: 1.0}, slots=1)
     (teacher,) = queue.take()
     before = left.seconds(queue)
-    left.point(teacher.run_id, teacher, 1, clock=0.0)
-    left.point(teacher.run_id, teacher, 2, clock=1e9)
+    left.point(teacher, 1, clock=0.0)
+    left.point(teacher, 2, clock=1e9)
     assert left.seconds(queue) < before
 
 
@@ -101,7 +110,7 @@ def test_epochs_reported_again_after_a_workers_death_do_no_harm(queue):
     left = TimeLeft({RESNET: 0.0}, slots=1)
     (teacher,) = queue.take()
     for epoch, clock in ((2, 0.0), (6, 4.0), (2, 20.0), (4, 22.0)):
-        left.point(teacher.run_id, teacher, epoch, clock)
+        left.point(teacher, epoch, clock)
         seconds = left.seconds(queue)
     assert seconds > 0
 
@@ -123,7 +132,7 @@ def test_a_line_for_each_run_and_none_of_it_is_markup(shown, by_config, queue, r
     assert "KeyError: '[bold]x[/]' in [/nonsense]" in text
     assert "blocked" in text
     assert "its teacher failed" in text
-    assert "baseline · ConvNet · seed 0" in text
+    assert "Baseline · CNN · seed 0" in text
     assert "87.7 %" in text
     assert "1 min 1 s" in text
 
@@ -149,7 +158,7 @@ def test_a_run_that_no_plan_foresaw_is_named_by_its_network(shown, result):
     """A sampler's runs, say, which come to be while the study trains."""
     progress, file = shown(terminal=False)
     sampled = PLAIN.replace({"epochs": 3})
-    progress.done(Task(run_id=run_id(sampled), config=sampled), result(sampled, test_accuracy=50.0))
+    progress.done(run_of(run_id(sampled), config=sampled), result(sampled, test_accuracy=50.0))
     assert "convnet · seed 0" in file.getvalue()
 
 
@@ -172,7 +181,7 @@ def test_the_live_view_has_the_state_and_the_best_so_far(shown, by_config, queue
         progress.done(by_config[STUDENT], result(STUDENT, "diverged", test_accuracy=99.0))
     view = file.getvalue()
     assert "1 running, 1 ready, 1 waiting for a teacher" in view
-    assert "best so far 87.7 % (baseline · ConvNet · seed 0)" in view
+    assert "best so far 87.7 % (Baseline · CNN · seed 0)" in view
     assert "best so far 60.0" not in view
     assert "best so far 99.0" not in view
 
@@ -181,20 +190,32 @@ def test_the_best_so_far_may_be_of_an_earlier_invocation(planned, result, tmp_pa
     earlier = result(PLAIN, test_accuracy=95.0)
     plan = make_plan([planned(PLAIN, "baseline", ("ConvNet",))], {earlier.run_id: earlier}, tmp_path)
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    with TerminalProgress(console, plan, queue, {}, slots=1):
-        pass
-    assert "best so far 95.0 % (baseline · ConvNet · seed 0)" in console.file.getvalue()
+    with TerminalProgress(console, queue, {}, slots=1) as progress:
+        progress.know(STUDY, plan.runs.values())
+        progress.compare(plan.results)
+    assert "best so far 95.0 % (Baseline · CNN · seed 0)" in console.file.getvalue()
 
 
-def test_the_live_view_fits_a_narrow_terminal(plan, queue, by_config, result):
+def test_the_live_view_fits_a_narrow_terminal(queue, by_config, result):
     console = Console(file=io.StringIO(), force_terminal=True, width=40)
-    with TerminalProgress(console, plan, queue, {}, slots=1) as progress:
+    with TerminalProgress(console, queue, {}, slots=1) as progress:
         progress.done(by_config[PLAIN], result(PLAIN, test_accuracy=95.0))
     assert "0 running, 2 ready, 1 waiting for a tea…" in console.file.getvalue()
 
 
+def test_a_teacher_is_told_with_the_labels_of_its_recipe_and_network(queue, result):
+    console = Console(file=io.StringIO(), force_terminal=False, width=100)
+    progress = TerminalProgress(console, queue, {}, slots=1)
+    plan = make_plan(STUDY.expand((0,)), {}, Path())
+    progress.know(STUDY, plan.runs.values())
+    (teacher,) = plan.teachers.values()
+    progress.done(teacher, result(teacher.config, test_accuracy=50.0))
+    assert (teacher.arm, teacher.cell) == ("without_dp_kd", ("ConvNet",))
+    assert "w/o DP & KD · CNN · seed 0" in console.file.getvalue()
+
+
 def test_of_several_studies_a_run_is_told_with_the_name_of_its_own(shown, plan, result):
     progress, out = shown(terminal=False)
-    progress.know(plan.members, "table2")
-    progress.done(Task(run_id=run_id(PLAIN), config=PLAIN), result(PLAIN, test_accuracy=50.0))
-    assert "table2 · baseline · ConvNet · seed 0" in out.getvalue()
+    progress.know(dataclasses.replace(STUDY, name="table2"), plan.cells.values(), named=True)
+    progress.done(run_of(run_id(PLAIN)), result(PLAIN, test_accuracy=50.0))
+    assert "table2 · Baseline · CNN · seed 0" in out.getvalue()

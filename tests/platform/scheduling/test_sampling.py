@@ -73,7 +73,7 @@ def test_points_are_found_again_from_the_results_whatever_came_first(ended):
 def test_nothing_is_left_to_train_once_all_points_are(ended, tmp_path):
     sweep, _, results = ended
     plan = make_plan(growth_of(SWEEP, SEEDS).advance(results).expand(SEEDS), results, tmp_path)
-    assert plan.tasks == ()
+    assert plan.todo == ()
     assert len(sweep.points) == 15
 
 
@@ -125,33 +125,37 @@ def supply(tmp_path):
     plan = make_plan(growth.advance({}).expand(SEEDS), {}, tmp_path)
     made = Supply(growth, plan, SEEDS, tmp_path)
     made.heard = []
-    made.told = made.heard.append
+    made.told = lambda study, plan: made.heard.append((study, plan))
     return made, plan
 
 
-def end(supply, tasks, outcome="finished"):
-    for task in tasks:
-        accuracy = best_at(0.8, 5.0)(task.config) if outcome == "finished" else None
-        supply.done(task, RunResult(config=task.config, outcome=outcome, validation_accuracy=accuracy))
+def end(supply, runs, outcome="finished"):
+    for run in runs:
+        accuracy = best_at(0.8, 5.0)(run.config) if outcome == "finished" else None
+        supply.done(run, RunResult(config=run.config, outcome=outcome, validation_accuracy=accuracy))
 
 
-def test_a_queue_is_given_new_tasks_when_the_old_have_ended(supply):
+def test_a_queue_is_given_new_runs_when_the_old_have_ended(supply):
     made, plan = supply
     assert made.more() == []
-    end(made, plan.tasks)
+    end(made, plan.todo)
+    known = {run.run_id for run in plan.todo}
     given = []
-    while (tasks := made.more()) is not None:
-        new = [task for task in tasks if task.config.kd and task.run_id not in {each.run_id for each in plan.tasks}]
+    while (plans := made.more()) is not None:
+        (more,) = plans
+        assert more.study == SWEEP.name
+        new = [run for run in more.todo if run.config.kd and run.run_id not in known]
         given += new
         end(made, new)
-    assert len({task.run_id for task in given}) == 14 * len(SEEDS)
-    assert [len({m.arm for m in members if m.role == "cell"}) for members in made.heard] == [6, 10, 14, 16]
+    assert len({run.run_id for run in given}) == 14 * len(SEEDS)
+    assert [len({run.arm for run in plan.cells.values()}) for _, plan in made.heard] == [6, 10, 14, 16]
+    assert [len(study.points) for study, _ in made.heard] == [5, 9, 13, 15], "each arm but the baseline is a point"
 
 
 def test_after_a_failure_nothing_more_is_chosen(supply):
     made, plan = supply
-    end(made, plan.tasks[:-1])
-    end(made, plan.tasks[-1:], "failed")
+    end(made, plan.todo[:-1])
+    end(made, plan.todo[-1:], "failed")
     assert made.more() is None
     assert made.heard == []
 
@@ -205,12 +209,13 @@ def test_a_run_that_was_stopped_early_ends_no_sampling(tmp_path):
     growth = growth_of(SWEEP, SEEDS)
     plan = make_plan(growth.advance({}).expand(SEEDS), {}, tmp_path)
     made = Supply(growth, plan, SEEDS, tmp_path)
-    end(made, plan.tasks)
-    first = made.more()
-    points = [task for task in first if task.config.kd]
-    for task in points:
-        made.done(task, stopped_at(task.config, 12.0))
-    assert {task.run_id for task in made.more()} - {task.run_id for task in first}
+    end(made, plan.todo)
+    (first,) = made.more()
+    points = [run for run in first.todo if run.config.kd]
+    for run in points:
+        made.done(run, stopped_at(run.config, 12.0))
+    (second,) = made.more()
+    assert {run.run_id for run in second.todo} - {run.run_id for run in first.todo}
 
 
 class Given:

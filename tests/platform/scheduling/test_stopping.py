@@ -8,8 +8,9 @@ from collections import Counter
 import pytest
 
 from crossarch.platform.errors import BadInputError
+from crossarch.platform.scheduling.parts import Ending
 from crossarch.platform.scheduling.plan import make_plan
-from crossarch.platform.scheduling.runner import Ending
+from crossarch.platform.scheduling.queue import ReadyQueue
 from crossarch.platform.scheduling.site import Site
 from crossarch.platform.scheduling.stopping import (
     FEWEST,
@@ -20,9 +21,9 @@ from crossarch.platform.scheduling.stopping import (
     shortfall,
     stops_of,
 )
-from crossarch.platform.store.invocations import Member
 from crossarch.search_spaces.quickstart import QUICKSTART
 from crossarch.search_spaces.robustness import robustness
+from crossarch.search_spaces.study import PlannedRun
 from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.config.result import Point, RunResult
 from crossarch.trainables.training.execute import Workplace
@@ -109,21 +110,20 @@ class Told:
     def __init__(self, tmp_path, study=SWEEP, seeds=(0,), grace=0.3, analysed=False):
         planned = list(study.expand(seeds))
         self.plan = make_plan(planned, {}, tmp_path, study=study.name, analysed=analysed)
-        self.tasks = {task.run_id: task for task in self.plan.tasks}
-        self.places = {(each.arm, each.cell[0], each.config.seed): self.tasks[run_id(each.config)] for each in planned}
+        self.places = {(each.arm, each.cell[0], each.config.seed): self.plan.cells[each.run_id] for each in planned}
         self.asked = {}
-        self.stopping = EarlyStopping(grace, self.asked.__setitem__)
-        self.stopping.know(study, {}, self.plan.members)
+        self.stopping = EarlyStopping(grace, self.asked.__setitem__, ReadyQueue([self.plan]))
+        self.stopping.know(study, {}, self.plan.cells.values())
 
-    def report(self, task, accuracy, share=0.5):
+    def report(self, run, accuracy, share=0.5):
         point = Point(
-            epoch=round(share * task.config.epochs),
+            epoch=round(share * run.config.epochs),
             train_loss=1.0,
             learning_rate=0.1,
             keep_rate=1.0,
             validation_accuracy=accuracy,
         )
-        self.stopping.point(task, point)
+        self.stopping.point(run, point)
 
     def others(self, network, seed=0, accuracy=90.0, arms=("full", "alpha=0", "alpha=0.25")):
         for arm in arms:
@@ -153,11 +153,12 @@ def test_only_runs_of_the_same_network_and_seed_are_compared(tmp_path):
 def test_default_baseline_and_teachers_are_never_asked(told):
     for network in ("ResNet18", "VGG11"):
         told.others(network, arms=("alpha=0", "alpha=0.25", "alpha=0.65", "alpha=0.8", "alpha=1"))
-    never = [task for task in told.tasks.values() if task.teaches]
+    never = [*told.plan.teachers.values()]
     assert never, "the students' teacher"
-    never += [task for (arm, *_), task in told.places.items() if arm in ("full", "baseline")]
-    for task in never:
-        told.report(task, 0.0)
+    assert {run.run_id for run in never} == told.plan.keeps_weights
+    never += [run for (arm, *_), run in told.places.items() if arm in ("full", "baseline")]
+    for run in never:
+        told.report(run, 0.0)
     assert told.asked == {}
 
 
@@ -189,24 +190,24 @@ def test_points_that_a_sampler_adds_are_compared_once_they_are_known(tmp_path):
     told = Told(tmp_path)
     told.others("VGG11")
     config = told.places["alpha=1", "VGG11", 0].config.replace({"kd.alpha": 0.99})
-    task = dataclasses.replace(told.places["alpha=1", "VGG11", 0], run_id=run_id(config), config=config)
-    told.report(task, 10.0)
+    coordinates = {"arm": "tpe-01", "architecture": "VGG11"}
+    run = PlannedRun(run_id=run_id(config), coordinates=coordinates, config=config)
+    told.report(run, 10.0)
     assert told.asked == {}
-    member = Member(run_id=task.run_id, arm="tpe-01", cell=("VGG11",), role="cell")
-    told.stopping.know(SWEEP, {}, [member])
-    told.report(task, 10.0, share=0.6)
+    told.stopping.know(SWEEP, {}, [run])
+    told.report(run, 10.0, share=0.6)
     assert told.asked == {}, "none of the others came so far"
-    told.report(task, 10.0, share=0.4)
+    told.report(run, 10.0, share=0.4)
     assert told.asked == {}, "it is where it was last"
     told.others("VGG11", accuracy=90.0)
     for arm in ("full", "alpha=0", "alpha=0.25"):
         told.report(told.places[arm, "VGG11", 0], 90.0, share=0.6)
-    told.report(task, 10.0, share=0.6)
-    assert [*told.asked] == [task.run_id]
+    told.report(run, 10.0, share=0.6)
+    assert [*told.asked] == [run.run_id]
 
 
 def test_by_default_nobody_asks(tmp_path):
-    assert EarlyStopping.at(Site(root=tmp_path, tracking=""), "x") is None
+    assert EarlyStopping.at(Site(root=tmp_path, tracking=""), "x", ReadyQueue([])) is None
 
 
 def test_what_is_asked_reaches_the_worker_of_that_run_and_of_that_invocation_alone(tmp_path):

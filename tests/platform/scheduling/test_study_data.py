@@ -1,7 +1,5 @@
 """What a study's runs are trained on: sets looked up in the store, and real images made ready only where needed."""
 
-import dataclasses
-
 import pytest
 import torch
 from digits_sets import TEMPERATURE, digits_set, stored
@@ -9,8 +7,9 @@ from distilled_sets import manifest
 from small import REAL
 
 from crossarch.platform.errors import BadInputError
-from crossarch.platform.scheduling import data
-from crossarch.platform.scheduling.data import available, bound, prepare
+from crossarch.platform.scheduling import prepare as preparation
+from crossarch.platform.scheduling.data import available, bound
+from crossarch.platform.scheduling.prepare import prepare
 from crossarch.search_spaces.paper.tables import TABLE2
 from crossarch.search_spaces.single import single_run
 from crossarch.trainables.config.identity import run_id
@@ -20,7 +19,12 @@ FREPO, MTT = "cifar10-frepo-ipc1", "cifar10-mtt-ipc1"
 
 def one(arm="baseline", **changes):
     """A single run on the set `digits-centred`."""
-    named = {"data.distilled": "digits-centred", "data.images_per_class": 1}
+    named = {
+        "data.kind": "distilled",
+        "data.dataset": "digits",
+        "data.images_per_class": 1,
+        "data.distilled_set": "digits-centred",
+    }
     return single_run(arm, named | {name.replace("__", "."): value for name, value in changes.items()})
 
 
@@ -57,14 +61,14 @@ def test_a_runs_own_temperature_wins(tmp_path):
 
 def test_table2_keeps_the_papers_temperature(tmp_path):
     (known,) = stored(tmp_path, cifar_set(FREPO, "frepo"))
-    found = [config for config in configs(bound(TABLE2, tmp_path)) if config.data.distilled == FREPO]
+    found = [config for config in configs(bound(TABLE2, tmp_path)) if config.data.distilled_set == FREPO]
     assert {(config.data.label_temperature, config.data.whitening) for config in found} == {(0.3, "frepo")}
     assert {config.data.sha256 for config in found} == {known.sha256}
 
 
 def test_hard_labels_leave_the_temperature_out(tmp_path):
     stored(tmp_path, digits_set())
-    (config,) = configs(bound(one(data__distilled="digits-hard"), tmp_path))
+    (config,) = configs(bound(one(data__distilled_set="digits-hard"), tmp_path))
     assert config.data.label_temperature is None
 
 
@@ -83,7 +87,7 @@ MISMATCHED = {
         "data.dataset = 'cifar10', but the distilled set digits-centred has 'digits'",
     ),
     "data.label_temperature": (
-        {"data__distilled": "digits-hard", "data__label_temperature": 0.3},
+        {"data__distilled_set": "digits-hard", "data__label_temperature": 0.3},
         "data.label_temperature = 0.3, but the labels of digits-hard are hard",
     ),
 }
@@ -108,27 +112,25 @@ def test_table2_refuses_a_set_of_another_size_under_its_name(tmp_path):
 
 def test_runs_without_their_set_are_left_out(tmp_path):
     stored(tmp_path, cifar_set(MTT, "mtt"))
-    planned = list(bound(TABLE2, tmp_path).expand())
-    found = available(planned, tmp_path)
-    assert found == tuple(plan for plan in planned if plan.config.data.distilled == MTT)
-    assert 0 < len(found) < len(planned)
+    study = bound(TABLE2, tmp_path)
+    found = available(study, (0,), tmp_path)
+    assert found == tuple(plan for plan in study.expand((0,)) if plan.config.data.distilled_set == MTT)
+    assert found
 
 
 def test_where_no_set_is_there_all_are_named(tmp_path):
     with pytest.raises(BadInputError, match=r"data\.distilled") as caught:
-        available(TABLE2.expand(), tmp_path)
+        available(TABLE2, (0,), tmp_path)
     sentence = str(caught.value)
     assert all(name in sentence for name in (FREPO, "cifar10-frepo-ipc50", MTT, "cifar10-mtt-ipc50"))
     assert f"crossarch data add PATH --name {FREPO}" in sentence
-    listed = sentence.removeprefix("data.distilled = ").partition(":")[0].split(", ")
+    listed = sentence.removeprefix("data.distilled_set = ").partition(":")[0].split(", ")
     assert len(set(listed)) == len(listed) == 6
     assert "\n" not in sentence
 
 
-def test_real_images_are_always_available_and_nothing_is_nothing(tmp_path):
-    planned = tuple(REAL.expand())
-    assert available(planned, tmp_path) == planned
-    assert available((), tmp_path) == ()
+def test_real_images_are_always_available(tmp_path):
+    assert available(REAL, (0, 1), tmp_path) == tuple(REAL.expand((0, 1)))
 
 
 class Asked:
@@ -150,16 +152,15 @@ class Asked:
 @pytest.fixture
 def asked(monkeypatch):
     found = Asked()
-    monkeypatch.setattr(data, "library", found)
+    monkeypatch.setattr(preparation, "library", found)
     return found
 
 
 def on_cifar(distilled=None, whitening="channel"):
     """A run of Table 2, on real images unless a set is named."""
     (config, *_) = configs(TABLE2)
-    return config.replace(
-        {"data": {"dataset": "cifar10", "images_per_class": 1, "distilled": distilled, "whitening": whitening}}
-    )
+    kind = {"kind": "distilled", "distilled_set": distilled} if distilled else {"kind": "real"}
+    return config.replace({"data": {**kind, "dataset": "cifar10", "images_per_class": 1, "whitening": whitening}})
 
 
 def test_training_images_are_made_ready_only_for_runs_on_real_ones(asked, tmp_path):
@@ -202,7 +203,7 @@ def test_runs_on_a_damaged_set_are_not_available_and_told_why(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     assert configs(bound(one(), tmp_path)) == configs(one())
     with pytest.raises(BadInputError, match=r"digits-centred: .* is no undamaged distilled set"):
-        available(bound(one(), tmp_path).expand(), tmp_path)
+        available(bound(one(), tmp_path), (0,), tmp_path)
 
 
 def test_the_sets_contents_are_part_of_a_runs_identity(tmp_path):
@@ -210,5 +211,6 @@ def test_the_sets_contents_are_part_of_a_runs_identity(tmp_path):
     for number in range(2):
         stored(tmp_path / str(number), digits_set(form="centred", seed=number))
         found.append(configs(bound(one(), tmp_path / str(number)))[0])
-    assert dataclasses.replace(found[0].data, sha256=None) == dataclasses.replace(found[1].data, sha256=None)
+    first, second = (config.data.model_copy(update={"sha256": None}) for config in found)
+    assert first == second
     assert run_id(found[0]) != run_id(found[1])

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from crossarch.platform.scheduling import cluster, runner
 from crossarch.platform.scheduling import distil as distillation
-from crossarch.platform.scheduling import tune_distil as distill_driver
 from crossarch.platform.scheduling.cluster import Cluster
 from crossarch.platform.scheduling.data import bound
 from crossarch.platform.scheduling.demand import Node
@@ -56,7 +55,7 @@ def begun(monkeypatch, tmp_path):
                 stored(tmp_path, as_distilled(name, config))
             return ended
 
-        monkeypatch.setattr(distill_driver, "drive", drive)
+        monkeypatch.setattr(distillation, "drive", drive)
         console = Console(width=200, record=True)
         site = Site(root=tmp_path, tracking="nowhere")
         ending = run_study(QUICKSTART.smoke(), (0,), site, console)
@@ -75,7 +74,7 @@ def test_a_stored_set_is_trained_on_in_the_same_cluster(begun):
     assert f"{SMOKE_SET}: in the store" in told
     assert len(begun.clusters) == 1
     (plan,) = begun.trained
-    digests = {config.data.sha256 for config in plan.configs.values()}
+    digests = {run.config.data.sha256 for run in plan.runs.values()}
     assert len(digests) == 1
     assert None not in digests
     assert ending.study.to_distil() == {}

@@ -8,12 +8,13 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from plans import run_of, to_train
 from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 from settings import PLAIN, STUDENT, TEACHER
 
 from crossarch.platform.scheduling.estimate import step_count
-from crossarch.platform.scheduling.plan import Task, make_plan
+from crossarch.platform.scheduling.plan import make_plan
 from crossarch.platform.scheduling.queue import ReadyQueue
 from crossarch.platform.scheduling.site import Site
 from crossarch.platform.scheduling.tune import Events, Interrupt, QueueSearcher, keep_credentials
@@ -33,24 +34,24 @@ class Notes:
         self.heard = []
         self.results = {}
 
-    def running(self, task):
-        self.heard.append(("running", task.run_id))
+    def running(self, run):
+        self.heard.append(("running", run.run_id))
 
-    def point(self, task, point):
-        self.heard.append(("point", task.run_id, point))
+    def point(self, run, point):
+        self.heard.append(("point", run.run_id, point))
 
-    def done(self, task, result):
-        assert result.run_id == task.run_id
-        self.heard.append(("done", task.run_id, result.outcome))
-        self.results[task.run_id] = result
+    def done(self, run, result):
+        assert result.run_id == run.run_id
+        self.heard.append(("done", run.run_id, result.outcome))
+        self.results[run.run_id] = result
 
 
 class Study:
     """A queue of runs between a searcher and callbacks, and the trials that Tune would make of them."""
 
-    def __init__(self, tasks, root, most=1):
+    def __init__(self, plan, root, most=1):
         self.notes, self.interrupt, site = Notes(), Interrupt(), Site(root=root, tracking="")
-        cohorts = Cohorts(ReadyQueue(tasks), [self.notes], Packing(site.demand), most=most)
+        cohorts = Cohorts(ReadyQueue([plan]), [self.notes], Packing(site.demand), most=most)
         self.searcher = QueueSearcher(cohorts, site, self.interrupt)
         self.events = Events(cohorts, self.interrupt)
         self.trials = 0
@@ -60,11 +61,11 @@ class Study:
         return self.searcher.suggest(str(self.trials))
 
     def make(self):
-        """A trial of the next tasks, without a worker yet."""
+        """A trial of the next runs, without a worker yet."""
         return SimpleNamespace(config=self.suggest(), trial_id=str(self.trials))
 
     def start(self):
-        """A trial of the next tasks."""
+        """A trial of the next runs."""
         trial = self.make()
         self.events.on_trial_start(0, [], trial)
         return trial
@@ -80,7 +81,7 @@ class Study:
 @pytest.fixture
 def study(planned, tmp_path):
     def make(*configs, **options):
-        return Study(make_plan([planned(config) for config in configs], {}, tmp_path).tasks, tmp_path, **options)
+        return Study(make_plan([planned(config) for config in configs], {}, tmp_path), tmp_path, **options)
 
     return make
 
@@ -225,10 +226,11 @@ def test_tunes_snapshots_leave_out_what_no_pickle_holds(study):
         assert vars(pickle.loads(pickle.dumps(part))) == {}  # noqa: S301, our own
 
 
-def test_a_further_task_that_comes_blocked_is_announced(tmp_path):
-    student = Task(run_id=run_id(STUDENT), config=STUDENT, teacher_id=run_id(STUDENT.kd.teacher))
-    batches = [[student], None]
-    queue, notes = ReadyQueue([], [student.teacher_id], more=lambda: batches.pop(0)), Notes()
+def test_a_further_run_that_comes_blocked_is_announced(tmp_path):
+    teacher = run_of(run_id(TEACHER), config=TEACHER)
+    student = run_of(run_id(STUDENT), teacher, STUDENT)
+    batches = [[to_train([student])], None]
+    queue, notes = ReadyQueue([], [teacher.run_id], more=lambda: batches.pop(0)), Notes()
     site = Site(root=tmp_path, tracking="")
     searcher = QueueSearcher(Cohorts(queue, [notes], Packing(site.demand)), site, Interrupt())
     assert searcher.suggest("trial") is None

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from small import SMALL
 
-from crossarch.platform.store.invocations import Invocation, Member
-from crossarch.platform.store.tracking import connect, default_tracking_uri
-from crossarch.search_spaces.study import Planned
-from crossarch.trainables.config.identity import run_id
+from crossarch.platform.store.invocations import Invocation, needed
+from crossarch.platform.store.level import default_tracking_uri
+from crossarch.platform.store.tracking import connect
+from crossarch.search_spaces.study import PlannedRun
 from crossarch.trainables.config.result import Point, RunResult
 from crossarch.trainables.config.run import RunConfig
 
@@ -19,13 +19,13 @@ ENVIRONMENT = {"device": "cpu", "cpu": "Made-up 9000", "cores": "2", "torch": "2
 
 
 @pytest.fixture(scope="session")
-def planned() -> list[Planned]:
+def planned() -> list[PlannedRun]:
     """Nine runs: baseline ConvNet and ResNet18, full ResNet18 with its teacher's recipe inside, three seeds each."""
     return list(SMALL.expand())
 
 
 @pytest.fixture(scope="session")
-def configs(planned: list[Planned]) -> list[RunConfig]:
+def configs(planned: list[PlannedRun]) -> list[RunConfig]:
     return [run.config for run in planned]
 
 
@@ -69,18 +69,19 @@ def result_of() -> Callable[..., RunResult]:
 
 
 @pytest.fixture(scope="session")
-def invocation_of(planned: list[Planned]) -> Callable[..., Invocation]:
-    """An invocation of a study at an hour, with some of the planned runs (all of them) as members."""
+def invocation_of(planned: list[PlannedRun]) -> Callable[..., Invocation]:
+    """An invocation of a study at an hour, with some of the planned runs (all of them) as cells."""
 
     def make(hour: int = 7, *, study: str = "quickstart", runs: slice = slice(None)) -> Invocation:
-        members = [Member(run_id=run_id(run.config), arm=run.arm, cell=run.cell) for run in planned[runs]]
+        cells = {run.run_id: run.coordinates for run in planned[runs]}
         return Invocation(
             id=f"20261121T{hour:02}0000000000Z-abcdef",
             study=study,
             started_at=f"2026-11-21T{hour:02}:00:00+00:00",
             command=f"crossarch run {study}",
             environment=ENVIRONMENT,
-            members=tuple(members),
+            cells=cells,
+            labels=needed(SMALL, planned)["labels"],
         )
 
     return make

@@ -1,8 +1,9 @@
 from datetime import UTC, datetime
 
 import pytest
+from small import SMALL
 
-from crossarch.platform.store.invocations import Member, begin, invocation_id
+from crossarch.platform.store.invocations import begin, invocation_id
 from crossarch.platform.store.ledger import Ledger
 
 
@@ -18,12 +19,19 @@ def test_invocations_come_back_exactly_and_oldest_first(tmp_path, invocation_of)
 
 
 def test_a_new_invocation_names_its_moment(tmp_path):
-    member = Member(run_id="0-s0", arm="full", cell=("ResNet18", "10"), role="teacher")
+    planned = list(SMALL.expand((0,)))
     before = datetime.now(UTC)
-    invocation = begin(study="quickstart", command="crossarch run quickstart", members=(member,))
+    invocation = begin(SMALL, planned, "crossarch run small")
     assert before <= datetime.fromisoformat(invocation.started_at) <= datetime.now(UTC)
     Ledger(tmp_path).write_invocation(invocation)
     assert Ledger(tmp_path).invocations() == [invocation]
+    assert (invocation.study, invocation.question) == ("small", SMALL.question)
+    assert list(invocation.cells.items()) == [(run.run_id, run.coordinates) for run in planned]
+    ((name, coordinates),) = invocation.teachers.items()
+    (teacher,) = (run.teacher for run in planned if run.teacher)
+    assert (name, coordinates) == (teacher.run_id, {"arm": "without_dp_kd", "architecture": "ConvNet"})
+    assert invocation.labels == {"arm": {"baseline": "Baseline", "full": "Full", "without_dp_kd": "w/o DP & KD"}}
+    assert invocation.names(name) == {"arm": "w/o DP & KD", "architecture": "ConvNet"}
 
 
 def test_ids_sort_by_time_whatever_the_zone():

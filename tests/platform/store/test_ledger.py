@@ -200,20 +200,20 @@ def test_a_file_without_newer_columns_is_read(ledger, configs, result_of):
     row = to_row(old)
     row["curve"] = [{"epoch": point["epoch"], "train_loss": point["train_loss"]} for point in row["curve"]]
     struct = pa.struct([("epoch", pa.int64()), ("train_loss", pa.float64())])
-    missing = ("curve", "steps", "model.norm", "weights_sha256")
+    missing = ("curve", "steps", "model.norm.kind", "weights_sha256")
     schema = pa.schema([*(field for field in SCHEMA if field.name not in missing)])
     table = pa.Table.from_pylist([row], schema=schema).append_column(
         "curve", pa.array([row["curve"]], pa.list_(struct))
     )
     write_table(ledger.root / "ledger" / "runs" / "old.parquet", table, SCHEMA_VERSION)
     rows = {row["run_id"]: row for row in ledger.table().to_pylist()}
-    assert rows[old.run_id]["model.norm"] is None
+    assert rows[old.run_id]["model.norm.kind"] is None
     assert rows[old.run_id]["curve"][0] == {
         **dict.fromkeys(rows[new.run_id]["curve"][0]),
         "epoch": old.curve[0].epoch,
         "train_loss": old.curve[0].train_loss,
     }
-    assert rows[new.run_id]["model.norm"] == "batch"
+    assert rows[new.run_id]["model.norm.kind"] == "batch"
     ledger.compact(above=1)
     assert ledger.table().num_rows == 2
 

@@ -1,6 +1,6 @@
 import pytest
 
-from crossarch.platform.store.tracking import default_tracking_uri, is_level, mark_level, study_digest
+from crossarch.platform.store.level import default_tracking_uri, is_level, mark_level, study_digest
 
 SERVER = "http://mlflow.example:5000"
 

@@ -53,7 +53,7 @@ def test_a_run_is_not_level_before_it_is_complete(
         invocation = invocation_of(runs=slice(1))
 
         def level(results, view=view, invocation=invocation):
-            return view.level("quickstart", "why", [invocation], results)
+            return view.sync("quickstart", "why", [invocation], results)
 
         known = {result.run_id: result}
         if number == 0:
@@ -83,7 +83,7 @@ def test_sqlite_is_told_its_settings_once_a_connection(tracking_uri, configs, re
     event.listen(Engine, "connect", watch)
     try:
         results = by_id(*(result_of(config) for config in configs))
-        View(tracking_uri).level("quickstart", "why", [invocation_of()], results)
+        View(tracking_uri).sync("quickstart", "why", [invocation_of()], results)
     finally:
         event.remove(Engine, "connect", watch)
     assert opened

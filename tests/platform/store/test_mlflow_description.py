@@ -4,20 +4,19 @@ import subprocess
 import sys
 
 import pytest
+from small import REAL
 
-from crossarch.platform.store.invocations import Member
+from crossarch.platform.store.invocations import begin
+from crossarch.platform.store.level import default_tracking_uri, safe_text, sqlite_path
 from crossarch.platform.store.tracking import (
     Measurement,
     artifact_location,
-    default_tracking_uri,
     describe,
     describe_invocation,
     describe_running,
     missing_metrics,
     owners,
-    safe_text,
     same_value,
-    sqlite_path,
 )
 from crossarch.trainables.config.identity import run_id
 from crossarch.trainables.config.run import flatten
@@ -30,11 +29,11 @@ EIGHT, STARTED = 1795248000123, 1795247400000
 def full(configs, result_of, invocation_of):
     """The full method on ResNet18 with seed 2."""
     invocation = invocation_of()
-    return describe(result_of(configs[-1]), invocation.members[-1], invocation)
+    return describe(result_of(configs[-1]), list(invocation.cells)[-1], invocation)
 
 
 def test_a_finished_run(full, configs, invocation_of):
-    assert full.name == "full · ResNet18 · seed 2"
+    assert full.name == "Full · ResNet18 · seed 2"
     assert full.status == "FINISHED"
     assert (full.started, full.ended) == (STARTED, EIGHT)
     assert full.key == run_id(configs[-1])
@@ -57,7 +56,7 @@ def test_a_finished_run(full, configs, invocation_of):
 def test_params_are_the_settings_and_the_teacher(full, configs):
     names = [name for name, _ in flatten(configs[-1])]
     assert set(full.params) == {*names, "kd.teacher", "arm"}
-    assert full.params["arm"] == "full"
+    assert full.params["arm"] == "Full"
     assert full.params["keep_rate.minimum"] == "0.5"
     assert full.params["augmentation.pool"] == "color, crop, cutout, scale, rotate"
     assert full.params["kd.teacher"] == run_id(configs[-1].kd.teacher)
@@ -86,7 +85,7 @@ def test_metrics_are_the_curve_and_the_last_numbers(full, configs, result_of):
 def test_of_a_run_that_was_stopped_early_the_cost_is_told_where_it_ended(configs, result_of, invocation_of):
     whole = result_of(configs[0])
     result = dataclasses.replace(whole, outcome="stopped", error="after epoch", curve=whole.curve[:2])
-    description = describe(result, invocation_of().members[0], invocation_of())
+    description = describe(result, result.run_id, invocation_of())
     end = result.curve[-1].epoch
     told = {m.name: (m.step, m.timestamp) for m in description.metrics if m.name.endswith("_seconds")}
     assert told == dict.fromkeys(("training_seconds", "device_seconds"), (end, EIGHT))
@@ -102,7 +101,7 @@ def test_of_a_run_that_was_stopped_early_the_cost_is_told_where_it_ended(configs
 )
 def test_a_run_that_did_not_finish(configs, result_of, invocation_of, outcome, status):
     result = result_of(configs[0], outcome=outcome, error="why " * 5000)
-    description = describe(result, invocation_of().members[0], invocation_of())
+    description = describe(result, result.run_id, invocation_of())
     assert description.status == status
     assert description.tags["crossarch.outcome"] == outcome
     assert description.tags["crossarch.error"].startswith("why why")
@@ -111,9 +110,12 @@ def test_a_run_that_did_not_finish(configs, result_of, invocation_of, outcome, s
 
 
 def test_a_running_run_and_a_teacher(configs, invocation_of):
-    teacher = Member(run_id=run_id(configs[0]), arm="full", cell=("ConvNet",), role="teacher")
-    description = describe_running(configs[0], {"device": "H100"}, teacher, invocation_of(), started=5)
+    name = run_id(configs[0])
+    coordinates = {"arm": "full", "architecture": "ConvNet"}
+    invocation = dataclasses.replace(invocation_of(), cells={}, teachers={name: coordinates})
+    description = describe_running(configs[0], {"device": "H100"}, name, invocation, started=5)
     assert description.name == "teacher · ConvNet · seed 0"
+    assert (description.tags["crossarch.role"], description.tags["crossarch.arm"]) == ("teacher", "full")
     assert description.params["arm"] == "teacher"
     assert description.status == "RUNNING"
     assert description.tags["crossarch.hardware"] == "H100"
@@ -130,11 +132,14 @@ def test_equal_digests_are_equal_descriptions(full):
 def test_a_run_belongs_to_the_first_invocation_and_to_a_cell_rather_than_a_teacher(invocation_of):
     first, second = invocation_of(7, runs=slice(4)), invocation_of(9)
     shown = owners([second, first])
-    assert [shown[member.run_id][0].id for member in second.members] == [first.id] * 4 + [second.id] * 5
-    cell = second.members[0]
-    teacher = dataclasses.replace(cell, role="teacher", arm="full")
-    both = dataclasses.replace(second, members=(teacher, cell))
-    assert owners([both])[cell.run_id] == (both, cell)
+    assert [shown[name].id for name in second.runs] == [first.id] * 4 + [second.id] * 5
+    planned = [run for run in REAL.expand((0,)) if run.arm in ("without_dp_kd", "full")]
+    both = begin(REAL, [*(run for run in planned if run.teacher), *planned], "crossarch run")
+    (cell,) = {run.teacher.run_id for run in planned if run.teacher}
+    assert (cell in both.cells, both.teachers) == (True, {})
+    description = describe_running(planned[0].config, {}, cell, owners([both])[cell], started=5)
+    assert description.tags["crossarch.role"] == "cell"
+    assert description.name == "w/o DP & KD · ConvNet · seed 0"
 
 
 def test_an_invocation_counts_its_runs(configs, result_of, invocation_of, by_id):
@@ -198,11 +203,11 @@ def test_the_embedded_store_lies_below_the_root(tmp_path):
     assert sqlite_path("http://host") is artifact_location("http://host", "x") is None
 
 
-def test_nothing_imports_mlflow_or_torch_before_it_is_used():
+def test_the_ledger_imports_neither_mlflow_nor_torch_and_the_view_no_torch():
     code = (
-        "import sys; import crossarch.platform.store.tracking, crossarch.platform.store.tracking, "
-        "crossarch.platform.store.tracking, crossarch.platform.store.ledger; "
-        "sys.exit(' '.join({'mlflow', 'torch', 'ray', 'pandas'} & set(sys.modules)) or 0)"
+        "import sys; import crossarch.platform.store.ledger; "
+        "assert not {'mlflow', 'torch', 'ray', 'pandas'} & set(sys.modules); "
+        "import crossarch.platform.store.tracking; assert not {'torch', 'ray'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -77,7 +77,7 @@ def test_several_drivers_at_once_lock_nobody_out(server, database, parts, config
 
 def test_the_server_keeps_the_pages_of_the_report(server, invocation_of, by_id, configs, result_of, tmp_path):
     invocation = invocation_of(runs=slice(1))
-    View(server).level(invocation.study, "Does it close the gap?", [invocation], by_id(result_of(configs[0])))
+    View(server).sync(invocation.study, "Does it close the gap?", [invocation], by_id(result_of(configs[0])))
     page = tmp_path / "index.html"
     page.write_text("<title>crossarch</title>")
     assert attach([invocation], tmp_path, server, page)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from crossarch.platform.store.ledger import Ledger
-from crossarch.platform.store.tracking import TrackingError, View, attach, connect, default_tracking_uri, sync_study
+from crossarch.platform.store.level import default_tracking_uri
+from crossarch.platform.store.tracking import TrackingError, View, attach, connect, sync_study
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
@@ -24,7 +25,7 @@ def page(tmp_path):
 def invocations(invocation_of, tracking_uri, configs, result_of, by_id):
     """Two starts of a study, shown."""
     both = [invocation_of(7, runs=slice(2)), invocation_of(8, runs=slice(3))]
-    View(tracking_uri).level("quickstart", "?", both, by_id(*(result_of(config) for config in configs[:3])))
+    View(tracking_uri).sync("quickstart", "?", both, by_id(*(result_of(config) for config in configs[:3])))
     return both
 
 
@@ -63,9 +64,9 @@ def test_it_is_sent_again_only_where_it_changed(invocations, tracking_uri, tmp_p
 def test_levelling_leaves_it_alone(invocations, tracking_uri, tmp_path, page, stored, configs, result_of, by_id):
     attach(invocations, tmp_path, tracking_uri, page)
     results = by_id(*(result_of(config) for config in configs[:3]))
-    assert View(tracking_uri).level("quickstart", "?", invocations, results) == 0
+    assert View(tracking_uri).sync("quickstart", "?", invocations, results) == 0
     more = results | by_id(dataclasses.replace(result_of(configs[0]), outcome="failed", error="x"))
-    View(tracking_uri).level("quickstart", "?", invocations, more)
+    View(tracking_uri).sync("quickstart", "?", invocations, more)
     assert invocations[1].id in stored()
 
 

@@ -71,9 +71,9 @@ def test_a_view_that_another_process_saves_at_the_same_time_stands(there, tracki
     monkeypatch.setattr(MlflowClient, "set_experiment_tag", refused)
     if not there:
         with pytest.raises(TrackingError, match="duplicate key"):
-            View(tracking_uri).level("quickstart", "?", [invocation_of()], {})
+            View(tracking_uri).sync("quickstart", "?", [invocation_of()], {})
         return
-    View(tracking_uri).level("quickstart", "?", [invocation_of()], {})
+    View(tracking_uri).sync("quickstart", "?", [invocation_of()], {})
     assert connect(tracking_uri).get_experiment_by_name("quickstart").tags[VIEW_TAG] == "of the other"
 
 
@@ -81,15 +81,15 @@ def test_levelling_saves_the_view_and_tells_its_address(tracking_uri, configs, r
     results, invocation = by_id(*(result_of(config) for config in configs)), invocation_of()
     assert pages(tracking_uri) == {}
     view = View(tracking_uri)
-    view.level("quickstart", "?", [invocation], results)
+    view.sync("quickstart", "?", [invocation], results)
     experiment = connect(tracking_uri).get_experiment_by_name("quickstart")
     shown = json.loads(experiment.tags[VIEW_TAG])
     assert (shown["name"], shown["createdAt"]) == ("Results", 1795244400000)
     columns = json.loads(shown["state"])["selectedColumns"]
-    logged = params(configs[0], invocation.members[0])
+    logged = params(configs[0], next(iter(invocation.cells)), invocation)
     assert {name[8:-1] for name in columns if name.startswith("params.")} <= set(logged)
     assert pages(tracking_uri) == {"quickstart": f"/#/experiments/{experiment.experiment_id}/runs?{QUERY}"}
-    assert view.level("quickstart", "?", [invocation], results) == 0
+    assert view.sync("quickstart", "?", [invocation], results) == 0
 
 
 def test_a_server_that_does_not_answer_is_told(monkeypatch):

@@ -58,7 +58,7 @@ def test_what_the_writer_leaves_is_level(tracking_uri, results, invocation_of):
         train(writer, result)
     assert writer.close(30) == 0
     assert (writer.failures, writer.last_error) == (0, None)
-    assert View(tracking_uri).level("quickstart", "why", [invocation], results) == 0
+    assert View(tracking_uri).sync("quickstart", "why", [invocation], results) == 0
     runs = runs_of(tracking_uri)
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     result = next(iter(results.values()))
@@ -79,7 +79,7 @@ def test_runs_are_shown_while_they_train(tracking_uri, results, invocation_of):
     assert runs[second.run_id].data.params["model.architecture"] == "convnet"
     writer.done(second)
     assert writer.close(30) == 0
-    assert View(tracking_uri).level("quickstart", "why", [invocation], results) == 0
+    assert View(tracking_uri).sync("quickstart", "why", [invocation], results) == 0
 
 
 def test_a_killed_drivers_run_is_continued_without_doubled_steps(tracking_uri, results, invocation_of):
@@ -103,9 +103,9 @@ def test_a_killed_drivers_run_is_continued_without_doubled_steps(tracking_uri, r
     assert after.info.run_id == before.info.run_id
     assert after.data.tags["mlflow.parentRunId"] == runs[first.id].info.run_id
     assert curve_of(tracking_uri, result.run_id) == [point.epoch for point in result.curve]
-    assert runs[second.id].info.status == "KILLED", "its other member was never trained"
+    assert runs[second.id].info.status == "KILLED", "its other run was never trained"
     known = {result.run_id: result}
-    assert View(tracking_uri).level("quickstart", "why", [first, second], known) == 0
+    assert View(tracking_uri).sync("quickstart", "why", [first, second], known) == 0
 
 
 def test_what_an_interrupted_study_leaves_running_is_killed(tracking_uri, results, invocation_of):
@@ -116,7 +116,7 @@ def test_what_an_interrupted_study_leaves_running_is_killed(tracking_uri, result
     train(writer, result, points=2)
     assert writer.close(30) == 0
     assert {run.info.status for run in runs_of(tracking_uri).values()} == {"KILLED"}
-    assert View(tracking_uri).level("quickstart", "why", [invocation], {}) == 0
+    assert View(tracking_uri).sync("quickstart", "why", [invocation], {}) == 0
 
 
 def test_earlier_results_are_levelled_on_opening(tracking_uri, results, invocation_of):
@@ -124,7 +124,7 @@ def test_earlier_results_are_levelled_on_opening(tracking_uri, results, invocati
     writer = Writer(tracking_uri)
     writer.open(second, earlier=[first, second], results=results)
     assert writer.close(30) == 0
-    assert View(tracking_uri).level("quickstart", "why", [first, second], results) == 0
+    assert View(tracking_uri).sync("quickstart", "why", [first, second], results) == 0
     assert len(runs_of(tracking_uri)) == 2 + len(results)
 
 
@@ -185,7 +185,7 @@ def test_a_server_that_returns_gets_everything(tracking_uri, results, invocation
     down[0], now[0] = False, 1000.0
     train(writer, second)
     assert writer.close(30) == 0
-    assert View(tracking_uri).level("quickstart", "why", [invocation], results) == 0
+    assert View(tracking_uri).sync("quickstart", "why", [invocation], results) == 0
 
 
 def test_what_trains_goes_on_training_in_the_view_after_a_failure(tracking_uri, results, invocation_of, monkeypatch):
@@ -214,7 +214,7 @@ def test_what_trains_goes_on_training_in_the_view_after_a_failure(tracking_uri, 
     assert runs_of(tracking_uri)[result.run_id].info.status == "RUNNING"
     writer.done(result)
     assert writer.close(30) == 0
-    assert View(tracking_uri).level("quickstart", "why", [invocation], results) == 0
+    assert View(tracking_uri).sync("quickstart", "why", [invocation], results) == 0
 
 
 def test_a_run_whose_creation_was_not_answered_is_found_again(tracking_uri, results, invocation_of, monkeypatch):

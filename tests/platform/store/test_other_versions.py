@@ -26,12 +26,15 @@ def rewrite(file, change, version=SCHEMA_VERSION):
     write_table(file, change(pq.read_table(file)), version)
 
 
-@pytest.mark.parametrize("version", [SCHEMA_VERSION - 1, SCHEMA_VERSION + 1])
+@pytest.mark.parametrize(
+    ("version", "hint"), [(SCHEMA_VERSION - 1, ": `crossarch ledger migrate`"), (SCHEMA_VERSION + 1, "")]
+)
 @pytest.mark.parametrize("read", [Ledger.read, Ledger.table, Ledger.versions])
-def test_another_schema_is_refused_by_name(recorded, version, read):
+def test_another_schema_is_refused_by_name(recorded, version, hint, read):
+    """With what brings an older one up to date."""
     ledger, file = recorded
     rewrite(file, lambda table: table, version)
-    told = f"{file.name} has schema version {version}, but this version of crossarch reads {SCHEMA_VERSION}$"
+    told = f"{file.name} has schema version {version}, but this version of crossarch reads {SCHEMA_VERSION}{hint}$"
     with pytest.raises(OtherVersionError, match=told):
         read(ledger)
 

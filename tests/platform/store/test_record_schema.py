@@ -3,10 +3,10 @@ import struct
 
 import pytest
 
-from crossarch.platform.store.schema import SCHEMA, from_row, setting_fields, to_row
+from crossarch.platform.store.schema import SCHEMA, from_row, to_row
 from crossarch.trainables import environment
 from crossarch.trainables.config.result import Point
-from crossarch.trainables.config.run import flatten
+from crossarch.trainables.config.run import flatten, setting_fields
 
 
 def test_every_run_comes_back_exactly(configs, result_of):
@@ -37,7 +37,7 @@ def test_floats_outside_the_numbers_survive(configs, result_of):
 
 
 def test_columns_are_the_settings_by_their_dotted_names(configs):
-    columns = {field.name for field in setting_fields()}
+    columns = {name for name, _ in setting_fields()}
     for config in configs:
         assert {name for name, _ in flatten(config)} <= columns
     for name, kind in {
@@ -47,6 +47,8 @@ def test_columns_are_the_settings_by_their_dotted_names(configs):
         "augmentation.pool": "list<item: string>",
         "model.channels": "list<item: int64>",
         "learning_rate.warmup": "int64",
+        "model.norm.kind": "string",
+        "model.norm.groups": "int64",
         "precision": "string",
     }.items():
         assert str(SCHEMA.field(name).type) == kind

@@ -28,7 +28,7 @@ MLFLOWS_OWN = ("AG Grid", "Failed to load resource", "NO_COLOR", "deprecat", "Wa
 def address(tracking_uri, tmp_path, configs, result_of, invocation_of, by_id):
     """What `crossarch ui` says of a study of nine runs, once the server answers."""
     results = by_id(*(result_of(config) for config in configs))
-    View(tracking_uri).level("quickstart", "Does it close the gap?", [invocation_of()], results)
+    View(tracking_uri).sync("quickstart", "Does it close the gap?", [invocation_of()], results)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -70,7 +70,7 @@ def test_it_opens_on_the_runs_and_compares_them(address, tmp_path):
     columns, runs, text, charts, tab = asyncio.run(go())
     assert {"test_accuracy", "arm", "model.architecture", "seed"} <= set(columns)
     assert "batch_size" not in columns, "what is the same everywhere is left out"
-    assert sorted(set(runs))[0].startswith("baseline · ConvNet · seed ")
+    assert sorted(set(runs))[0].startswith("Baseline · ConvNet · seed ")
     assert runs[0].endswith("seed 2"), "the most accurate comes first"
     assert "Does it close the gap?" in text
     assert {"Comparison", "Curves"} <= set(charts)

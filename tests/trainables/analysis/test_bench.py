@@ -72,7 +72,7 @@ def test_the_backward_pass_counts_twice_the_forward_s_arithmetic() -> None:
     with Operators() as operators:
         layer(images).sum().backward()
 
-    assert sum(flops for flops, _ in operators.noted) == 3 * 2 * 30 * 40 * 50
+    assert sum(flops for flops, _ in operators.recorded) == 3 * 2 * 30 * 40 * 50
 
 
 def test_rates_are_positive() -> None:

@@ -169,7 +169,7 @@ def test_too_few_steps_or_repeats_are_refused(steps: int, repeats: int) -> None:
 
 
 def test_a_bare_machine_suffices(exported: Path, tmp_path: Path) -> None:
-    absent = ("ray", "mlflow", "pydantic", "pyarrow", "typer", "rich", "matplotlib", "torchvision", "sklearn")
+    absent = ("ray", "mlflow", "pyarrow", "typer", "rich", "matplotlib", "torchvision", "sklearn")
     code = f"import sys, runpy; sys.modules.update(dict.fromkeys({absent!r}))\n"
     code += "runpy.run_module('crossarch.trainables.analysis.step_cost', run_name='__main__', alter_sys=True)"
     options = ["--device", "cpu", "--steps", "1", "--repeats", "6", "--out", str(tmp_path / "out.json")]

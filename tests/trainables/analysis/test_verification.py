@@ -12,6 +12,7 @@ from crossarch.trainables.analysis.verification import (
     recipe,
     verify,
 )
+from crossarch.trainables.config.run import BatchNorm, InstanceNorm
 
 NAMES = ("channel", "zca", "frepo")
 
@@ -85,5 +86,5 @@ def test_grey_images_are_whitened_per_channel_alone():
 
 def test_the_network_of_a_probe_is_its_distillers():
     frepo, mtt = (recipe("cifar10", 10, name).model for name in ("frepo", "mtt"))
-    assert (frepo.norm, frepo.width, frepo.channels) == ("batch", 0.5, None)
-    assert (mtt.norm, mtt.width, mtt.channels) == ("instance", 1.0, (128, 128, 128))
+    assert (frepo.norm, frepo.width, frepo.channels) == (BatchNorm(), 0.5, (128, 256, 512))
+    assert (mtt.norm, mtt.width, mtt.channels) == (InstanceNorm(), 1.0, (128, 128, 128))

@@ -1,12 +1,10 @@
 """With the native kernels, and without."""
 
-from collections.abc import Callable
-
 import pytest
-from torch import Tensor
+from torch import Tensor, nn
 
-from crossarch.trainables.cpu import block, native
-from crossarch.trainables.cpu.winograd import NONE
+from crossarch.trainables.cpu import fused, native
+from crossarch.trainables.cpu.fused import ConvolutionKind
 
 
 @pytest.fixture
@@ -29,14 +27,14 @@ def library(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The kinds of convolution of what goes by the kernel."""
-    seen: list[int] = []
-    by_kernel: Callable[..., Tensor] = block.block
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[ConvolutionKind]:
+    """The kinds of convolution of the calls of the fused kernel."""
+    seen: list[ConvolutionKind] = []
+    by_kernel = fused.conv_norm_relu_pool
 
-    def noted(kind: int, images: Tensor, weight: Tensor | None, *values: object) -> Tensor:
-        seen.append(NONE if weight is None else kind)
-        return by_kernel(kind, images, weight, *values)
+    def noted(kind: ConvolutionKind, images: Tensor, conv_weight: Tensor | None, norm: nn.BatchNorm2d) -> Tensor:
+        seen.append(kind)
+        return by_kernel(kind, images, conv_weight, norm)
 
-    monkeypatch.setattr(block, "block", noted)
+    monkeypatch.setattr(fused, "conv_norm_relu_pool", noted)
     return seen

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from crossarch.trainables.config.run import OptimizerConfig
+from crossarch.trainables.config.run import LionConfig
 from crossarch.trainables.cpu import native
 from crossarch.trainables.methods import optimizer
 
 SHAPES = [(1,), (17,), (70, 13, 3, 3), (3, 5, 1, 1), (2049,)]
 
 
-def steps(native_too: bool, dtype: torch.dtype, config: OptimizerConfig, poison: float | None) -> list[Tensor]:
+def steps(native_too: bool, dtype: torch.dtype, config: LionConfig, poison: float | None) -> list[Tensor]:
     """Parameters and momenta after three steps, at the end with a gradient of `poison` somewhere."""
     torch.manual_seed(0)
     network = nn.Module()
@@ -40,7 +40,7 @@ def steps(native_too: bool, dtype: torch.dtype, config: OptimizerConfig, poison:
 def test_it_is_lion_to_the_bit(
     dtype: torch.dtype, decay: float, betas: tuple[float, float], poison: float | None
 ) -> None:
-    config = OptimizerConfig(name="lion", beta1=betas[0], beta2=betas[1], weight_decay=decay)
+    config = LionConfig(name="lion", beta1=betas[0], beta2=betas[1], weight_decay=decay)
     pairs = zip(*(steps(native_too, dtype, config, poison) for native_too in (True, False)), strict=True)
 
     assert all(torch.equal(one.nan_to_num(1e9), other.nan_to_num(1e9)) for one, other in pairs)
@@ -51,7 +51,7 @@ def test_a_worked_step() -> None:
     """Decayed by 1 - 0.1 x 0.5, then a step of 0.1 against the sign of 0.9 m + 0.1 g."""
     layer = nn.Module()
     layer.p = nn.Parameter(torch.ones(4).double())
-    lion = optimizer.make_optimizer(layer, OptimizerConfig(name="lion", beta1=0.9, beta2=0.99, weight_decay=0.5))
+    lion = optimizer.make_optimizer(layer, LionConfig(name="lion", beta1=0.9, beta2=0.99, weight_decay=0.5))
     optimizer.set_learning_rate(lion, 0.1)
     lion.state[layer.p]["exp_avg"] = torch.tensor([1.0, 0, -1, 0]).double()
     layer.p.grad = torch.tensor([-8.0, 2, 1, 0]).double()
@@ -79,7 +79,7 @@ def test_gradients_and_momenta_may_lie_otherwise(weights: str, others: str) -> N
         for parameter in layers.parameters():
             if parameter.dim() == 4:
                 parameter.data = LAYOUTS[weights](parameter.data)
-        config = OptimizerConfig(name="lion", beta1=0.9, beta2=0.99, weight_decay=0.5)
+        config = LionConfig(name="lion", beta1=0.9, beta2=0.99, weight_decay=0.5)
         lion = optimizer.make_optimizer(layers, config)
         for _ in range(3):
             for parameter in layers.parameters():
@@ -97,9 +97,9 @@ def test_gradients_and_momenta_may_lie_otherwise(weights: str, others: str) -> N
 @pytest.mark.usefixtures("with_library")
 def test_a_step_goes_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(native, "kernel", lambda name, *tensors: lambda *arguments: calls.append(arguments[3]))
+    monkeypatch.setattr(native, "find_kernel", lambda name, *tensors: lambda *arguments: calls.append(arguments[3]))
     layer = nn.Linear(300, 200)
-    lion = optimizer.make_optimizer(layer, OptimizerConfig(name="lion", beta1=0.9, beta2=0.99, weight_decay=0.0))
+    lion = optimizer.make_optimizer(layer, LionConfig(name="lion", beta1=0.9, beta2=0.99, weight_decay=0.0))
     for parameter in layer.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.take_step(lion)

@@ -62,7 +62,9 @@ def test_without_a_compiler_there_is_no_library(
     with caplog.at_level(logging.INFO):
         assert library() is None
 
-    assert [record.message for record in caplog.records] == ["no C++ compiler is here: torch's own operations are used"]
+    assert [record.message for record in caplog.records] == [
+        "no C++ compiler found: torch's operations are used instead of native kernels"
+    ]
     assert not cache.exists()
 
 
@@ -94,7 +96,7 @@ def test_what_cannot_be_used_is_one_line_in_the_log(source: str, cache: Path, ca
 def test_a_slow_compiler_is_stopped(
     cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(native, "SECONDS", 1e-3)
+    monkeypatch.setattr(native, "COMPILE_TIMEOUT", 1e-3)
     assert library() is None
     assert "timed out" in caplog.text
 
@@ -110,7 +112,7 @@ def test_a_compiler_that_refuses_a_flag_is_given_the_other(cache: Path, monkeypa
 def test_a_damaged_library_is_compiled_anew(kept: int, cache: Path) -> None:
     compiler = native.find_compiler()
     assert compiler is not None
-    path = native.folder() / f"{native.key(compiler)}.so"
+    path = native.library_folder() / f"{native.cache_key(compiler)}.so"
     path.write_bytes(b"\x7fELF" * kept)
 
     assert library() is not None
@@ -165,14 +167,14 @@ def test_two_processes_at_once_have_both_a_library(tmp_path: Path) -> None:
 def test_other_sources_flags_or_processors_are_another_library(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiler = native.find_compiler()
     assert compiler is not None
-    keys = [native.key(compiler), native.key(compiler)]
+    keys = [native.cache_key(compiler), native.cache_key(compiler)]
     with (native.SOURCES / "seven.cpp").open("a") as file:
         file.write("// changed\n")
-    keys.append(native.key(compiler))
+    keys.append(native.cache_key(compiler))
     monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-g"))
-    keys.append(native.key(compiler))
+    keys.append(native.cache_key(compiler))
     monkeypatch.setattr(native, "processor", lambda info: "another")
-    keys.append(native.key(compiler))
+    keys.append(native.cache_key(compiler))
 
     assert keys[0] == keys[1]
     assert len(set(keys)) == 4
@@ -194,11 +196,11 @@ def test_a_processor_is_its_first_core_s_name_and_abilities(tmp_path: Path) -> N
 @pytest.mark.usefixtures("with_library")
 def test_a_kernel_is_for_plain_tensors_of_one_type_on_a_cpu_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = torch.zeros(2), torch.zeros(2, dtype=torch.float64)
-    assert native.kernel("lion", one, torch.nn.Parameter(one)) is native.library().lion_float  # type: ignore[union-attr]
-    assert native.kernel("lion", other) is native.library().lion_double  # type: ignore[union-attr]
+    assert native.find_kernel("lion", one, torch.nn.Parameter(one)) is native.library().lion_float  # type: ignore[union-attr]
+    assert native.find_kernel("lion", other) is native.library().lion_double  # type: ignore[union-attr]
     with FakeTensorMode():
         fake = torch.zeros(2)
     for tensors in ((one, other), (one.half(),), (one.to("meta"),), (fake,)):
-        assert native.kernel("lion", *tensors) is None
+        assert native.find_kernel("lion", *tensors) is None
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert native.kernel("lion", one) is None
+    assert native.find_kernel("lion", one) is None

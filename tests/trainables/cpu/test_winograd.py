@@ -6,7 +6,8 @@ import torch.nn.functional as F  # noqa: N812, the field's name for it
 from torch import Tensor, nn
 
 from crossarch.trainables.cpu import native, winograd
-from crossarch.trainables.cpu.winograd import WinogradConv2d, convolve, use_winograd
+from crossarch.trainables.cpu.layers import Conv2d, use_native
+from crossarch.trainables.cpu.winograd import convolve
 
 SHAPES = [(1, 32, 32, 4, 4), (2, 32, 96, 8, 8), (3, 288, 64, 4, 12), (5, 64, 160, 16, 8), (11, 32, 352, 4, 4)]
 """Images, channels in and out, height and width."""
@@ -30,7 +31,7 @@ def test_values_and_gradients_are_the_convolution_s(
     """Whether all images are one block, or each its own, or blocks are of unequal size: of 2, 2 and 1."""
     monkeypatch.setattr(winograd, "BLOCK", block)
     images, weight = case(shape)
-    assert block != 17 or shape != SHAPES[3] or winograd.block_size(images.permute(0, 2, 3, 1)) == 2
+    assert block != 17 or shape != SHAPES[3] or winograd.images_per_block(images.permute(0, 2, 3, 1)) == 2
     laid = images.contiguous(memory_format=layout), weight.contiguous(memory_format=layout)
     expected, found = F.conv2d(*laid, padding=1), convolve(*laid)
     slope = torch.randn_like(expected)
@@ -69,19 +70,21 @@ def test_rounding_in_single_precision_is_small() -> None:
     assert errors[1] < errors[0]
 
 
-def network(**changes: object) -> nn.Conv2d:
+def network(**changes: object) -> Conv2d:
     settings = {"in_channels": 64, "out_channels": 64, "kernel_size": 3, "padding": 1, **changes}
-    return nn.Conv2d(**settings)  # type: ignore[arg-type]
+    return Conv2d(**settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_suited_convolution_computes_as_before_and_keeps_its_weights(bias: bool) -> None:
+def test_a_suited_convolution_computes_as_before_and_keeps_its_weights(
+    bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     convolution = network(bias=bias, out_channels=96).double()
     images = torch.randn(2, 64, 16, 16, dtype=torch.float64)
     expected, weights = convolution(images), dict(convolution.state_dict())
-    use_winograd(nn.Sequential(convolution))
+    use_native(nn.Sequential(convolution))
+    monkeypatch.setattr(nn.Conv2d, "forward", lambda *_: pytest.fail("torch's convolution was called"))
 
-    assert isinstance(convolution, WinogradConv2d)
     torch.testing.assert_close(convolution(images), expected, rtol=0, atol=1e-12)
     assert all(torch.equal(value, weights[name]) for name, value in convolution.state_dict().items())
 
@@ -103,11 +106,14 @@ def test_a_suited_convolution_computes_as_before_and_keeps_its_weights(bias: boo
     ],
     ids=str,
 )
-def test_any_other_convolution_stays_what_it_was(changes: dict[str, object]) -> None:
+def test_any_other_convolution_is_torch_s(changes: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "convolve", lambda *_: pytest.fail("convolve was called"))
     convolution = network(**changes)
-    use_winograd(convolution)
+    images = torch.randn(2, convolution.in_channels, 16, 16)
+    expected = convolution(images)
+    use_native(convolution)
 
-    assert type(convolution) is nn.Conv2d
+    assert torch.equal(convolution(images), expected)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +133,7 @@ def test_it_is_taken_for_whole_tiles_and_enough_of_them(
     convolution = network()
     images = torch.randn(*shape)
     expected = convolution(images)
-    use_winograd(convolution)
+    use_native(convolution)
 
     torch.testing.assert_close(convolution(images), expected, rtol=1e-3, atol=1e-3)
     assert calls == [images.shape] * taken
@@ -149,11 +155,11 @@ def test_without_a_kernel_it_is_direct(reason: str, monkeypatch: pytest.MonkeyPa
             images = nn.Buffer(images).as_subclass(Unknown)
 
     expected = convolution(images)
-    use_winograd(convolution)
+    use_native(convolution)
 
     torch.testing.assert_close(convolution(images), expected)
     if reason != "subclass":  # autograd hands a plain tensor on
-        with pytest.raises(RuntimeError, match="there is no winograd_forward"):
+        with pytest.raises(RuntimeError, match="no native kernel winograd_forward"):
             convolve(images, convolution.weight)
 
 

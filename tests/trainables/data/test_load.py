@@ -10,7 +10,7 @@ from digits_sets import LABELS, TEMPERATURE, digits_set, stored
 from settings import PLAIN, STUDENT, TEACHER
 
 from crossarch.trainables.config.identity import run_id
-from crossarch.trainables.config.run import DataConfig
+from crossarch.trainables.config.run import DistilledData
 from crossarch.trainables.data.distilled_sets import content_digest
 from crossarch.trainables.data.library import Library
 from crossarch.trainables.data.load import load
@@ -24,12 +24,12 @@ def data_of(manifest, **changes):
     """What a run on that set names."""
     names = ("dataset", "images_per_class", "whitening", "sha256", "label_temperature")
     own = {name: getattr(manifest, name) for name in names}
-    return DataConfig(**own | {"distilled": manifest.name} | changes)
+    return DistilledData(kind="distilled", **own | {"distilled_set": manifest.name} | changes)
 
 
 def on(config, manifest, **changes):
     """The run on that set."""
-    return config.replace({"data": dataclasses.asdict(data_of(manifest)), **changes})
+    return config.replace({"data": data_of(manifest).model_dump(), **changes})
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_soft_labels_are_trained_on_in_the_runs_precision(storage, precision):
 
 def test_distillation_weighs_soft_labels_as_equation_2_does(storage, teacher_of):
     manifest, _, labels = digits_set(form="centred")
-    data = dataclasses.asdict(data_of(manifest))
+    data = data_of(manifest).model_dump()
     config = STUDENT.replace({"kd.teacher": TEACHER.replace({"data": data}).to_dict(), "data": data, "kd.alpha": 0.25})
     images, targets = loop.training_set(config, load_from(storage, config.data), "cpu")
     teacher = teacher_of(config)
@@ -178,7 +178,7 @@ def test_a_run_learns_what_its_set_says(tmp_path):
 def test_a_student_and_its_teacher_learn_from_soft_labels(storage, tmp_path, precision):
     """End to end on a bare machine, where the sets are below the folder of the results."""
     stored(tmp_path, digits_set(form="centred"))
-    data = dataclasses.asdict(data_of(digits_set(form="centred")[0]))
+    data = data_of(digits_set(form="centred")[0]).model_dump()
     short = {"data": data, "epochs": 1, "precision": precision}
     teacher = TEACHER.replace(short)
     student = STUDENT.replace({"kd.teacher": teacher.to_dict(), **short})

@@ -1,7 +1,5 @@
 """The loop that drives distillers: reports, evaluations, and going on bit for bit."""
 
-import dataclasses
-
 import pytest
 import torch
 from distilling import TINY, Parts, differing
@@ -43,7 +41,7 @@ def plain(distillation):
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("after", [1, 3, 6])
 def test_it_goes_on_bit_for_bit(parts, tmp_path, monkeypatch, quick, after, precision):
-    config = dataclasses.replace(TINY, precision=precision)
+    config = TINY.model_copy(update={"precision": precision})
     undisturbed = distill(config, parts)
     step = FRePo.step
 
@@ -64,7 +62,7 @@ def test_it_goes_on_bit_for_bit(parts, tmp_path, monkeypatch, quick, after, prec
     resumed = distill(config, parts, checkpoints=Checkpoints(tmp_path, 1e9))
 
     assert differing(plain(resumed), plain(undisturbed)) == []
-    assert differing(plain(undisturbed), plain(distill(dataclasses.replace(config, seed=1), parts)))
+    assert differing(plain(undisturbed), plain(distill(config.model_copy(update={"seed": 1}), parts)))
 
 
 def test_between_reports_nothing_is_lost(parts, tmp_path, monkeypatch, quick):
@@ -106,7 +104,7 @@ def test_reports_are_at_most_50_and_evaluations_at_most_5_both_at_the_end():
 
 def test_a_loss_that_is_not_finite_ends_it(parts):
     with pytest.raises(DistillationDivergedError, match=r"the loss is (nan|-inf) after step 1"):
-        distill(dataclasses.replace(TINY, margin_weight=float("1e308"), precision="float32"), parts)
+        distill(TINY.model_copy(update={"margin_weight": float("1e308"), "precision": "float32"}), parts)
 
 
 def test_the_label_entropy_is_that_of_what_networks_are_trained_on():

@@ -7,7 +7,7 @@ import torch
 from distilling import TINY
 
 from crossarch.trainables.config.distiller import distill_digest, distill_id
-from crossarch.trainables.config.run import DataConfig
+from crossarch.trainables.config.run import DistilledData
 from crossarch.trainables.data.distilled_sets import Store
 from crossarch.trainables.data.load import load
 from crossarch.trainables.data.published_sets import label_form
@@ -43,10 +43,11 @@ def test_the_set_is_in_the_store_and_can_be_trained_on(tmp_path):
     assert (images.dtype, labels.dtype) == (torch.float32, torch.float32)
     assert not workshop(tmp_path, TINY).exists()
     data = load(
-        DataConfig(
+        DistilledData(
+            kind="distilled",
             dataset="digits",
             images_per_class=1,
-            distilled="tiny",
+            distilled_set="tiny",
             sha256=stored.sha256,
             label_temperature=stored.label_temperature,
         ),

@@ -1,6 +1,5 @@
 """FRePo's step: where it starts, what it learns from, and that it learns."""
 
-import dataclasses
 import math
 
 import pytest
@@ -17,7 +16,7 @@ from crossarch.trainables.distillers.loop import recipe, validation_accuracy
 def frepo(digits):
     def make(**changes):
         torch.manual_seed(0)
-        return FRePo(dataclasses.replace(TINY, **changes), digits.train[:100], digits.train_labels[:100])
+        return FRePo(TINY.model_copy(update=changes), digits.train[:100], digits.train_labels[:100])
 
     return make
 
@@ -39,7 +38,7 @@ def test_the_rule_of_mirror_images(dataset, images_per_class, expected):
     assert mirrors(dataset, images_per_class) is expected
     config = FRePoConfig(dataset=dataset, images_per_class=images_per_class, steps=1)
     assert config.resolved().mirror is expected
-    assert dataclasses.replace(config, mirror=not expected).resolved().mirror is not expected
+    assert config.model_copy(update={"mirror": not expected}).resolved().mirror is not expected
 
 
 def test_mirror_images_are_flipped_from_left_to_right_and_have_the_same_labels():
@@ -124,7 +123,9 @@ def test_a_batch_is_at_most_all_real_images(frepo):
 
 
 def test_a_few_steps_lower_the_loss(digits):
-    config = dataclasses.replace(TINY, steps=30, batch_size=1024, pool_size=1, pool_stagger=0, pool_limit=1000)
+    config = TINY.model_copy(
+        update={"steps": 30, "batch_size": 1024, "pool_size": 1, "pool_stagger": 0, "pool_limit": 1000}
+    )
     parts = Parts(digits, train=200)
     torch.manual_seed(0)
     distiller = FRePo(config, *parts.part("digits", "channel", "train"))
@@ -135,7 +136,7 @@ def test_a_few_steps_lower_the_loss(digits):
 
 
 def test_a_learned_set_beats_the_real_images_it_started_from(digits):
-    config = dataclasses.replace(TINY, steps=30, batch_size=100, width=1 / 16, pool_limit=100)
+    config = TINY.model_copy(update={"steps": 30, "batch_size": 100, "width": 1 / 16, "pool_limit": 100})
     torch.manual_seed(0)
     distiller = FRePo(config, digits.train, digits.train_labels)
     start = distiller.prototypes()[0].clone(), distiller.prototypes()[1].argmax(1)

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from crossarch.trainables.config.run import OptimizerConfig
+from crossarch.trainables.config.run import AdamWConfig, LionConfig, OptimizerConfig, SGDConfig
 from crossarch.trainables.methods.optimizer import make_optimizer, set_learning_rate
 
-LION = OptimizerConfig(name="lion", beta1=0.95, beta2=0.98, weight_decay=0.2)
-SGD = OptimizerConfig(name="sgd", beta1=0.9, weight_decay=0.2)
-ADAMW = OptimizerConfig(name="adamw", beta1=0.9, beta2=0.999, weight_decay=0.2)
+LION = LionConfig(name="lion", beta1=0.95, beta2=0.98, weight_decay=0.2)
+SGD = SGDConfig(name="sgd", momentum=0.9, weight_decay=0.2)
+ADAMW = AdamWConfig(name="adamw", beta1=0.9, beta2=0.999, weight_decay=0.2)
 
 
 def scalars(*values: float) -> nn.Module:
@@ -79,7 +79,7 @@ def test_sgd_is_three_steps_worked_by_hand() -> None:
 
 def test_sgd_without_momentum_is_gradient_descent() -> None:
     model = scalars(1.0)
-    optimizer = make_optimizer(model, OptimizerConfig(name="sgd", beta1=0.0, weight_decay=0.0))
+    optimizer = make_optimizer(model, SGDConfig(name="sgd", momentum=0.0, weight_decay=0.0))
     set_learning_rate(optimizer, 0.1)
 
     assert step(model, optimizer, 0.5) == pytest.approx([0.95])

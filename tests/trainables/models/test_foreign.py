@@ -9,15 +9,19 @@ from settings import images_of, make
 from torch import nn
 
 from crossarch.trainables.config.datasets import DATASETS
-from crossarch.trainables.config.run import AUXILIARY, TORCHVISION, KeepRateConfig, ModelConfig
+from crossarch.trainables.config.run import AUXILIARY, TORCHVISION, KeepRateConfig, TorchvisionConfig
 from crossarch.trainables.data.images import Images
 from crossarch.trainables.methods.drop_path import VirtualShortcut, set_keep_rate
 from crossarch.trainables.models.registry import build, build_on_meta, parameter_count, torchvision_network
 from crossarch.trainables.training.loop import train
 
-MOBILE = ModelConfig(architecture="torchvision:mobilenet_v3_small")
+MOBILE = TorchvisionConfig(architecture="torchvision:mobilenet_v3_small")
 BLOCKS = ("network.features.4", "network.features.5")
 """Inverted residuals: the first halves the image and has more channels, the second leaves the shape as it is."""
+
+
+def dropping(*blocks: str) -> TorchvisionConfig:
+    return TorchvisionConfig(architecture=MOBILE.architecture, drop_path_blocks=blocks)
 
 
 def test_is_torchvision_s_network_of_that_name() -> None:
@@ -49,7 +53,7 @@ def test_listed_blocks_can_be_dropped_and_nothing_else() -> None:
     torch.manual_seed(0)
     plain = build(MOBILE, images_of(channels=1))
     torch.manual_seed(0)
-    model = build(MOBILE, images_of(channels=1), KeepRateConfig(blocks=BLOCKS))
+    model = build(dropping(*BLOCKS), images_of(channels=1), KeepRateConfig())
     first, second = (model.get_submodule(name) for name in BLOCKS)
     images = torch.randn(4, 1, 32, 32)
 
@@ -70,15 +74,14 @@ def test_a_network_with_nothing_to_drop_is_refused() -> None:
 
 def test_unknown_blocks_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^block 'features\.4' is not in the network; it has network, network\.fea"):
-        build(MOBILE, DATASETS["digits"], KeepRateConfig(blocks=("features.4",)))
+        build(dropping("features.4"), DATASETS["digits"], KeepRateConfig())
 
 
 def test_trains_on_grey_digits_with_two_blocks_dropped(few: Images) -> None:
     """A run of two steps, the second at a rate below 1."""
     config = make("vgg11", "batch", "without_kd").replace(
         {
-            "model": {"architecture": "torchvision:mobilenet_v3_small"},
-            "keep_rate.blocks": BLOCKS,
+            "model": dropping(*BLOCKS).model_dump(),
             "phases": {"warmup": 1, "period": 1, "stabilization": 2},
             "epochs": 2,
             "batch_size": 20,

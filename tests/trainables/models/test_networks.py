@@ -5,6 +5,7 @@ import torch
 from settings import NETWORKS, images_of, model_of
 from torch import nn
 
+from crossarch.trainables.config.run import ChannelGroupNorm, GroupNorm
 from crossarch.trainables.models.registry import build, build_on_meta, parameter_count
 
 CONVOLUTION_CHANNELS = {
@@ -123,8 +124,8 @@ def test_first_norm_is_that_of_the_first_layer_alone(network: str, norm: str, fi
 
 @each_network
 def test_groups_are_those_of_the_configuration(network: str) -> None:
-    for changes, size in (({"groups": 4}, None), ({"groups": None, "channels_per_group": 16}, 16)):
-        model = build_on_meta(model_of(network, "group", **changes), images_of())
+    for norm, size in ((GroupNorm(groups=4), None), (ChannelGroupNorm(channels_per_group=16), 16)):
+        model = build_on_meta(model_of(network).model_copy(update={"norm": norm}), images_of())
         norms = [layer for layer in model.modules() if isinstance(layer, nn.GroupNorm)]
         assert norms
         for layer in norms:
@@ -133,5 +134,6 @@ def test_groups_are_those_of_the_configuration(network: str) -> None:
 
 @each_network
 def test_channels_that_do_not_fall_into_equal_groups_are_refused(network: str) -> None:
-    with pytest.raises(ValueError, match=r"^model\.groups: \d+ channels do not fall into 7 equal groups$"):
-        build_on_meta(model_of(network, "group", groups=7), images_of())
+    sevenths = model_of(network).model_copy(update={"norm": GroupNorm(groups=7)})
+    with pytest.raises(ValueError, match=r"^model\.norm\.groups: \d+ channels do not fall into 7 equal groups$"):
+        build_on_meta(sevenths, images_of())

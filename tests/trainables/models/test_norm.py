@@ -1,22 +1,18 @@
 """Norms by name, and the width multiplier."""
 
 import itertools
-from typing import Any
 
 import pytest
 import torch
-from settings import model_of
 from torch import nn
 
-from crossarch.trainables.config.run import ModelConfig
-from crossarch.trainables.models.layers import group_norm, make_norm, scaled
-
-ANY = ModelConfig(architecture="convnet")
+from crossarch.trainables.config.run import BatchNorm, ChannelGroupNorm, GroupNorm, InstanceNorm, NormConfig
+from crossarch.trainables.models.layers import channel_group_norm, make_norm, scaled
 
 
 def test_instance_is_torch_s_instance_norm_with_scale_and_shift() -> None:
     torch.manual_seed(0)
-    ours, theirs = make_norm("instance", ANY)(6), nn.InstanceNorm2d(6, affine=True)
+    ours, theirs = make_norm(InstanceNorm())(6), nn.InstanceNorm2d(6, affine=True)
     for layer in (ours, theirs):
         assert isinstance(layer.weight, nn.Parameter)
         assert isinstance(layer.bias, nn.Parameter)
@@ -31,14 +27,13 @@ def test_instance_is_torch_s_instance_norm_with_scale_and_shift() -> None:
 
 
 def test_batch_is_torch_s_batch_norm() -> None:
-    assert type(make_norm("batch", ANY)(6)) is nn.BatchNorm2d
+    assert type(make_norm(BatchNorm())(6)) is nn.BatchNorm2d
 
 
-@pytest.mark.parametrize(("settings", "groups"), [({"groups": 4}, 4), ({"channels_per_group": 2}, 6)])
-def test_group_normalises_each_group_of_each_image_on_its_own(settings: dict[str, Any], groups: int) -> None:
+@pytest.mark.parametrize(("config", "groups"), [(GroupNorm(groups=4), 4), (ChannelGroupNorm(channels_per_group=2), 6)])
+def test_group_normalises_each_group_of_each_image_on_its_own(config: NormConfig, groups: int) -> None:
     torch.manual_seed(0)
-    config = ModelConfig(architecture="convnet", norm="group", **settings)
-    layer = make_norm(config.norm, config)(12)
+    layer = make_norm(config)(12)
     images = 3 * torch.randn(2, 12, 4, 4) + 2
 
     for image, result in zip(images, layer(images), strict=True):
@@ -50,7 +45,7 @@ def test_group_normalises_each_group_of_each_image_on_its_own(settings: dict[str
 
 @pytest.mark.parametrize(("channels", "size", "groups"), [(64, 16, 4), (512, 16, 32), (24, 16, 1), (4, 16, 1)])
 def test_groups_of_a_size_are_one_at_least(channels: int, size: int, groups: int) -> None:
-    layer = group_norm(channels, groups=None, channels_per_group=size)
+    layer = channel_group_norm(channels, size)
 
     assert isinstance(layer, nn.GroupNorm)
     assert layer.num_groups == groups
@@ -58,17 +53,19 @@ def test_groups_of_a_size_are_one_at_least(channels: int, size: int, groups: int
 
 @pytest.mark.parametrize(("channels", "groups"), [(6, 4), (2, 4), (512, 3)])
 def test_channels_that_do_not_fall_into_equal_groups_are_refused(channels: int, groups: int) -> None:
-    with pytest.raises(ValueError, match=rf"^model\.groups: {channels} channels do not fall into {groups} equal"):
-        make_norm("group", model_of("convnet", "group", groups=groups))(channels)
+    with pytest.raises(ValueError, match=rf"^model\.norm\.groups: {channels} channels do not fall into {groups} equal"):
+        make_norm(GroupNorm(groups=groups))(channels)
 
 
-@pytest.mark.parametrize(("name", "other"), list(itertools.permutations(["batch", "instance", "group"], 2)))
-def test_no_norm_is_another(name: str, other: str) -> None:
+NORMS = (BatchNorm(), InstanceNorm(), GroupNorm(groups=2), ChannelGroupNorm(channels_per_group=2))
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(NORMS, 2)), ids=lambda norm: norm.kind)
+def test_no_norm_is_another(one: NormConfig, other: NormConfig) -> None:
     torch.manual_seed(0)
-    config = model_of("convnet", "group")
     images = 3 * torch.randn(4, 6, 8, 8) + 2
 
-    assert not torch.allclose(make_norm(name, config)(6)(images), make_norm(other, config)(6)(images), atol=1e-3)
+    assert not torch.allclose(make_norm(one)(6)(images), make_norm(other)(6)(images), atol=1e-3)
 
 
 @pytest.mark.parametrize(("channels", "width", "expected"), [(64, 1, 64), (64, 0.5, 32), (3, 0.5, 2), (64, 1e-9, 1)])

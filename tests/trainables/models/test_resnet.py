@@ -5,10 +5,11 @@ import itertools
 
 import pytest
 import torch
+from settings import model_of
 from torch import nn
 
 from crossarch.trainables.config.datasets import DATASETS
-from crossarch.trainables.config.run import KeepRateConfig, ModelConfig
+from crossarch.trainables.config.run import KeepRateConfig
 from crossarch.trainables.models.layers import Style, make_norm
 from crossarch.trainables.models.registry import build, build_on_meta, parameter_count
 from crossarch.trainables.models.resnet import shortcut
@@ -35,7 +36,7 @@ def by_hand(a: int, b: int, c: int, d: int, in_channels: int = 3) -> int:
 @pytest.mark.parametrize("kind", ["original", "improved"])
 def test_parameters_are_those_counted_by_hand_with_either_shortcut(kind: str, norm: str) -> None:
     """The improved shortcut pools before its convolution: it adds no parameter."""
-    model = build(ModelConfig(architecture="resnet18", shortcut=kind, norm=norm), CIFAR10)
+    model = build(model_of("resnet18", norm, shortcut=kind), CIFAR10)
 
     assert parameter_count(model) == by_hand(64, 128, 256, 512) == 11_173_962
 
@@ -67,14 +68,14 @@ def resnet50_by_hand(width: float = 1, classes: int = 10) -> int:
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize("kind", ["original", "improved"])
 def test_resnet50_has_the_parameters_counted_by_hand_with_either_shortcut(kind: str, norm: str) -> None:
-    config = ModelConfig(architecture="resnet50", shortcut=kind, norm=norm)
+    config = model_of("resnet50", norm, shortcut=kind)
 
     assert parameter_count(build_on_meta(config, CIFAR10)) == resnet50_by_hand() == 23_520_842
 
 
 @pytest.mark.parametrize(("width", "classes"), [(0.125, 10), (1, 200)])
 def test_resnet50_s_width_and_classes_change_what_they_must(width: float, classes: int) -> None:
-    config = ModelConfig(architecture="resnet50", shortcut="original", width=width)
+    config = model_of("resnet50", shortcut="original", width=width)
     dataset = dataclasses.replace(CIFAR10, classes=classes, resolution=64)
 
     assert parameter_count(build_on_meta(config, dataset)) == resnet50_by_hand(width, classes)
@@ -83,7 +84,7 @@ def test_resnet50_s_width_and_classes_change_what_they_must(width: float, classe
 @pytest.mark.parametrize("kind", ["original", "improved"])
 def test_resnet50_s_stride_is_its_3x3_convolution_s(kind: str) -> None:
     """Three blocks of 16, each the first of its stage, and none of its 1x1 convolutions throws pixels away."""
-    model = build_on_meta(ModelConfig(architecture="resnet50", shortcut=kind), CIFAR10)
+    model = build_on_meta(model_of("resnet50", shortcut=kind), CIFAR10)
     layers = [layer for block in model.blocks for layer in block.main if isinstance(layer, nn.Conv2d)]
     strided = [index for index, layer in enumerate(layers) if layer.stride != (1, 1)]
 
@@ -94,13 +95,13 @@ def test_resnet50_s_stride_is_its_3x3_convolution_s(kind: str) -> None:
 def test_droppable_networks_are_the_plain_ones() -> None:
     """Residual blocks need no shortcut beside their own."""
     for network in ("resnet18", "resnet50"):
-        config = ModelConfig(architecture=network, shortcut="improved", width=1 / 32)
+        config = model_of(network, shortcut="improved", width=1 / 32)
         plain, droppable = build(config, CIFAR10), build(config, CIFAR10, KeepRateConfig())
         assert list(plain.state_dict()) == list(droppable.state_dict())
 
 
 def test_the_width_multiplies_every_channel_count() -> None:
-    model = build(ModelConfig(architecture="resnet18", shortcut="original", width=0.125), CIFAR10)
+    model = build(model_of("resnet18", shortcut="original", width=0.125), CIFAR10)
 
     assert parameter_count(model) == by_hand(8, 16, 32, 64)
 
@@ -110,13 +111,13 @@ def test_the_width_multiplies_every_channel_count() -> None:
 @pytest.mark.parametrize(("channels", "classes", "side"), [(1, 10, 32), (3, 10, 32), (3, 200, 64)])
 def test_logits_have_a_row_for_each_image(kind: str, norm: str, channels: int, classes: int, side: int) -> None:
     dataset = dataclasses.replace(CIFAR10, channels=channels, classes=classes, resolution=side)
-    model = build(ModelConfig(architecture="resnet18", shortcut=kind, norm=norm, width=1 / 16), dataset)
+    model = build(model_of("resnet18", norm, shortcut=kind, width=1 / 16), dataset)
 
     assert model(torch.randn(2, channels, side, side)).shape == (2, classes)
 
 
 def test_resolution_halves_three_times() -> None:
-    model = build(ModelConfig(architecture="resnet18", shortcut="improved", width=1 / 16), CIFAR10)
+    model = build(model_of("resnet18", shortcut="improved", width=1 / 16), CIFAR10)
 
     assert model.blocks(model.stem(torch.randn(2, 3, 32, 32))).shape == (2, 32, 4, 4)
 
@@ -125,7 +126,7 @@ def test_resolution_halves_three_times() -> None:
 @pytest.mark.parametrize("kind", ["original", "improved"])
 def test_the_improved_shortcut_sees_every_pixel_and_the_original_one_in_four(kind: str, norm: str) -> None:
     torch.manual_seed(0)
-    style = Style(norm=make_norm(norm, ModelConfig(architecture="convnet")))
+    style = Style(norm=make_norm(model_of("resnet18", norm).norm))
     layer = shortcut(3, 6, 2, kind, style).eval()
     image = torch.randn(1, 3, 4, 4)
     before = layer(image)
@@ -150,8 +151,8 @@ def test_a_shortcut_between_equal_shapes_is_the_identity(kind: str) -> None:
 
 def test_the_configuration_chooses_the_shortcut() -> None:
     torch.manual_seed(0)
-    original = build(ModelConfig(architecture="resnet18", shortcut="original", width=1 / 16), CIFAR10)
-    improved = build(ModelConfig(architecture="resnet18", shortcut="improved", width=1 / 16), CIFAR10)
+    original = build(model_of("resnet18", shortcut="original", width=1 / 16), CIFAR10)
+    improved = build(model_of("resnet18", shortcut="improved", width=1 / 16), CIFAR10)
     values = zip(original.state_dict().values(), strict=True)
     improved.load_state_dict(dict(zip(improved.state_dict(), (value for (value,) in values), strict=True)))
     images = torch.randn(2, 3, 32, 32)
@@ -161,7 +162,7 @@ def test_the_configuration_chooses_the_shortcut() -> None:
 
 def test_a_block_adds_its_paths_and_then_rectifies() -> None:
     torch.manual_seed(0)
-    block = build(ModelConfig(architecture="resnet18", shortcut="improved", width=1 / 16), CIFAR10).blocks[2].eval()
+    block = build(model_of("resnet18", shortcut="improved", width=1 / 16), CIFAR10).blocks[2].eval()
     images = torch.randn(2, 4, 8, 8)
 
     torch.testing.assert_close(block(images), (block.main(images) + block.shortcut(images)).clamp(min=0))

@@ -1,7 +1,7 @@
-// Batch normalisation in training, ReLU and 2 x 2 average pooling as one, in few passes over memory.
+// BatchNorm in training, ReLU and 2x2 average pooling in one operation, with few passes over memory.
 //
-// Images lie as (images, height, width, channels), of even sides; the loops over channels become vectors. Sums over
-// pixels are in double precision, to which the four of a window of the pooling are added at a time.
+// Images are (N, H, W, C) with even H and W; the inner loops over channels are vectorised. Sums over pixels are in
+// double precision; the four pixels of a pooling window are added to them at a time.
 
 #pragma once
 
@@ -12,11 +12,11 @@
 namespace norm {
 
 struct Shape {
-  int64_t images, height, width, channels, across;  // `across` elements from a pixel of the results to the next
+  int64_t images, height, width, channels, across;  // `across`: elements between two pixels of the result
   int64_t pixels() const { return images * height * width; }
 };
 
-// Four pixels: where in memory each lies, and where their result does.
+// A pooling window: the offsets of its four pixels, and of their result.
 struct Window {
   int64_t at[4], to;
 };
@@ -29,7 +29,7 @@ template <typename Visit> void walk(const Shape &shape, Visit visit) {
       visit(Window{{at, at + next, at + line, at + line + next}, to});
 }
 
-// A channel's values before ReLU, which forward and backward must have to the same bits.
+// The normalised value before ReLU; shared by forward and backward, which must compute the same bits.
 template <typename T> struct Normal {
   const T *mean, *scale, *bias;
   T operator()(T x, int64_t c) const { return (x - mean[c]) * scale[c] + bias[c]; }
@@ -41,8 +41,8 @@ template <typename T> std::vector<T> scales(const T *weight, const T *deviation,
   return scale;
 }
 
-// Writes the results, each channel's mean and the inverse of its deviation, and updates the running statistics.
-// Sums of squares are about the mean, a window added at a time (Chan, Golub & LeVeque 1979).
+// Writes the result and each channel's mean and inverse standard deviation, and updates the running statistics. The
+// sums of squares about the mean are updated window by window (Chan, Golub & LeVeque 1979).
 template <typename T> void forward(const T *x, const T *weight, const T *bias, T *mean, T *inverse, T *running_mean,
     T *running_var, T *out, const Shape shape, double epsilon, double momentum) {
   const int64_t channels = shape.channels, pixels = shape.pixels();
@@ -55,7 +55,7 @@ template <typename T> void forward(const T *x, const T *weight, const T *bias, T
     for (int64_t c = 0; c < channels; ++c) {
       const T one = x[window.at[0] + c], two = x[window.at[1] + c];
       const T three = x[window.at[2] + c], four = x[window.at[3] + c];
-      const T total = (one + two) + (three + four), mean = total / 4;  // in pairs: of equal values the mean is exact
+      const T total = (one + two) + (three + four), mean = total / 4;  // pairwise: exact for four equal values
       const T a = one - mean, b = two - mean, d = three - mean, e = four - mean;
       const double apart = mean - sums[c] * share;
       sums[c] += total;
@@ -84,9 +84,9 @@ template <typename T> void forward(const T *x, const T *weight, const T *bias, T
   });
 }
 
-// Writes the slopes of weight and bias, and those of the images where `out` is not null.
-template <typename T> void backward(const T *x, const T *slopes, const T *weight, const T *bias, const T *mean,
-    const T *inverse, T *of_weight, T *of_bias, T *out, const Shape shape) {
+// Writes the gradients of weight and bias and, where `out` is not null, that of the images.
+template <typename T> void backward(const T *x, const T *gradients, const T *weight, const T *bias, const T *mean,
+    const T *inverse, T *grad_weight, T *grad_bias, T *out, const Shape shape) {
   const int64_t channels = shape.channels;
   std::vector<double> all_sums(channels), all_products(channels);
   std::vector<T> all_shift(channels), all_pull(channels);
@@ -95,26 +95,26 @@ template <typename T> void backward(const T *x, const T *slopes, const T *weight
   const auto all_scale = scales(weight, inverse, channels);
   const T *scale = all_scale.data();
   const Normal<T> normal{mean, scale, bias};
-  const auto slope_of = [=](T value, Window window, int64_t c) {  // that of `normal`
-    return normal(value, c) <= 0 ? T(0) : slopes[window.to + c] / 4;
+  const auto gradient_of = [=](T value, Window window, int64_t c) {  // the gradient of `normal`
+    return normal(value, c) <= 0 ? T(0) : gradients[window.to + c] / 4;
   };
   walk(shape, [=](Window window) {
-    __builtin_prefetch(slopes + window.to + 8 * shape.across);
+    __builtin_prefetch(gradients + window.to + 8 * shape.across);
 #pragma GCC ivdep
     for (int64_t c = 0; c < channels; ++c) {
       T total = 0, product = 0;
       for (int64_t at : window.at) {
-        const T slope = slope_of(x[at + c], window, c);
-        total += slope;
-        product += slope * (x[at + c] - mean[c]);
+        const T gradient = gradient_of(x[at + c], window, c);
+        total += gradient;
+        product += gradient * (x[at + c] - mean[c]);
       }
       sums[c] += total;
       products[c] += product;
     }
   });
   for (int64_t c = 0; c < channels; ++c) {
-    of_bias[c] = sums[c];
-    of_weight[c] = products[c] * inverse[c];
+    grad_bias[c] = sums[c];
+    grad_weight[c] = products[c] * inverse[c];
     shift[c] = sums[c] / shape.pixels();
     pull[c] = products[c] * inverse[c] * inverse[c] / shape.pixels();
   }
@@ -124,7 +124,7 @@ template <typename T> void backward(const T *x, const T *slopes, const T *weight
 #pragma GCC ivdep
       for (int64_t c = 0; c < channels; ++c) {
         const T value = x[at + c];
-        out[at + c] = (slope_of(value, window, c) - shift[c] - (value - mean[c]) * pull[c]) * scale[c];
+        out[at + c] = (gradient_of(value, window, c) - shift[c] - (value - mean[c]) * pull[c]) * scale[c];
       }
   });
 }

@@ -1,11 +1,11 @@
-// Vectors as wide as the processor has them, and products of matrices by them.
+// Vectors of the processor's full width, and matrix products with them.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
-// WIDTH is in bytes; ROWS by two vectors are what a matrix product keeps in registers.
+// WIDTH is the vector size in bytes; a matrix product keeps ROWS x 2 vectors in registers.
 #if defined(__AVX512F__)
 #define WIDTH 64
 #define ROWS 12
@@ -30,10 +30,10 @@ template <class T> inline vec<T> load(const T *from) {
 }
 template <class T> inline void store(T *to, vec<T> value) { std::memcpy(to, &value, sizeof value); }
 
-// Channels that are computed together: two vectors of them.
+// Channels that are computed together: two vectors.
 template <class T> constexpr long PANEL = 2 * LANES<T>;
 
-// Memory that a thread uses again and again, so that it stays in the cache; at the start of a line of it.
+// A buffer of the thread that is reused by every call, so that it stays in the cache; aligned to a cache line.
 template <class T> T *scratch(int which, long size) {
   struct alignas(64) Line {
     T at[64 / sizeof(T)];
@@ -44,8 +44,8 @@ template <class T> T *scratch(int which, long size) {
   return kept[which].data()->at;
 }
 
-// M rows of a product: sums over k of left[m * ACROSS + k * ALONG] times right (K, PANEL), k in runs of `run` that lie
-// `jump` apart on the left. All sums stay in registers.
+// M rows of a matrix product: to[m] = sum over k of left[m * ACROSS + k * ALONG] * right[k], right being (K, PANEL). On
+// the left, k goes in runs of `run` elements that start `jump` apart. All sums stay in registers.
 template <class T, int M, long ACROSS, long ALONG>
 inline void rows(const T *left, long run, long jump, const T *right, long depth, T *to, bool adds) {
   vec<T> low[M] = {}, high[M] = {};
@@ -70,7 +70,7 @@ inline void rows(const T *left, long run, long jump, const T *right, long depth,
   for (int m = 0; m < M; m++) store(to + m * PANEL<T>, low[m]), store(to + m * PANEL<T> + LANES<T>, high[m]);
 }
 
-// `count` rows, ROWS at a time.
+// `count` rows of a matrix product, ROWS at a time.
 template <class T, long ACROSS, long ALONG, int M = ROWS>
 void all_rows(long count, const T *left, long run, long jump, const T *right, long depth, T *to, bool adds) {
   for (; count >= M; count -= M, left += M * ACROSS, to += M * PANEL<T>)

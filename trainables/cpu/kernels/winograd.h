@@ -1,7 +1,9 @@
-// Winograd's F(4 x 4, 3 x 3), see winograd.py, for images (N, H, W, C) and taps (O, 9, C), channels in panels of PANEL.
+// Winograd's F(4 x 4, 3 x 3) (see winograd.py) for images (N, H, W, C) and taps (O, 9, C), the weights of the
+// convolution. Channels are processed in panels of PANEL.
 //
-// Transformed tiles lie as (36 places, C / PANEL, tiles, PANEL), a panel's weights as (36, K, PANEL), places a little
-// apart so that they do not share sets of the cache. A panel of results is transformed back while it is in the cache.
+// Layout: transformed tiles are (36 places, C / PANEL, tiles, PANEL), a panel's transformed weights (36, K, PANEL). A
+// gap after each place keeps the places from sharing cache sets. A panel of results is transformed back while it is in
+// the cache.
 
 #pragma once
 
@@ -24,7 +26,7 @@ template <int R, int C> constexpr Matrix<C, R> turned(const Matrix<R, C> &matrix
   return result;
 }
 
-// The paper's B^T, A^T and G; the slopes of what they make go back by their transposes.
+// The paper's B^T, A^T and G. Gradients are transformed by their transposes.
 constexpr Matrix<6, 6> INPUT = {{{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, {0, -2, -1, 2, 1, 0},
     {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}}};
 constexpr Matrix<4, 6> OUTPUT = {{{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}}};
@@ -34,7 +36,7 @@ constexpr auto INPUT_BACK = turned(INPUT);
 constexpr auto OUTPUT_BACK = turned(OUTPUT);
 constexpr auto WEIGHT_BACK = turned(WEIGHT);
 
-// `matrix` times vectors that lie `step` apart, to such that lie `apart` apart: unrolled, without what is 0.
+// `matrix` times the vectors from[c * step], written to to[r * apart]; unrolled, without the zeros of the matrix.
 template <class T, int R, int C> inline __attribute__((always_inline)) void times(
     const Matrix<R, C> &matrix, const vec<T> *from, int step, vec<T> *to, int apart) {
 #pragma GCC unroll 6
@@ -47,7 +49,7 @@ template <class T, int R, int C> inline __attribute__((always_inline)) void time
   }
 }
 
-// `matrix` on both sides of (C, C), to (R, R).
+// matrix * from * matrix^T: from (C, C) to (R, R).
 template <class T, int R, int C>
 inline __attribute__((always_inline)) void both_sides(const Matrix<R, C> &matrix, const vec<T> *from, vec<T> *to) {
   vec<T> half[R * C];
@@ -64,9 +66,9 @@ struct Grid {
         tall(height / TILE),
         wide(width / TILE),
         tiles(images * tall * wide) {}
-  // The first pixel that a tile is the outputs of.
+  // The top left pixel of a tile's outputs.
   long corner(long tile) const { return (tile / wide * width + tile % wide) * TILE; }
-  // The pixel that a tile reads at a place; -1 outside of the image.
+  // The pixel that a tile reads at a place; -1 outside the image.
   long pixel(long tile, int place) const {
     const long down = place / SIDE - 1, right = place % SIDE - 1;
     const long row = tile / wide % tall * TILE + down, column = tile % wide * TILE + right;
@@ -75,7 +77,7 @@ struct Grid {
   }
 };
 
-// Elements between two places.
+// Elements from one place to the next: `count` and a gap.
 template <class T> constexpr long apart(long count) { return count + PANEL<T>; }
 
 template <class T> inline void load_places(const T *from, long places, vec<T> *all) {
@@ -85,7 +87,7 @@ template <class T> inline void store_places(const vec<T> *all, T *to, long place
   for (int place = 0; place < PLACES; place++) store(to + place * places, all[place]);
 }
 
-// Transformed tiles of images (N, H, W, C).
+// Transforms images (N, H, W, C) to tiles.
 template <class T> void cut(const T *images, Grid grid, long channels, T *tiles) {
   for (long tile = 0; tile < grid.tiles; tile++)
     for (long channel = 0; channel < channels; channel += LANES<T>) {
@@ -100,11 +102,11 @@ template <class T> void cut(const T *images, Grid grid, long channels, T *tiles)
     }
 }
 
-// Transformed slopes (36, O / PANEL, tiles, PANEL) of outputs' slopes (N, H, W, O).
-template <class T> void spread(const T *slopes, Grid grid, long outs, T *tiles) {
+// Transforms the gradients of the outputs (N, H, W, O) to (36, O / PANEL, tiles, PANEL).
+template <class T> void spread(const T *gradients, Grid grid, long outs, T *tiles) {
   for (long tile = 0; tile < grid.tiles; tile++)
     for (long out = 0; out < outs; out += LANES<T>) {
-      const T *from = slopes + grid.corner(tile) * outs + out;
+      const T *from = gradients + grid.corner(tile) * outs + out;
       vec<T> pixels[TILE * TILE], all[PLACES];
       for (int place = 0; place < TILE * TILE; place++)
         pixels[place] = load(from + (place / TILE * grid.width + place % TILE) * outs);
@@ -114,7 +116,7 @@ template <class T> void spread(const T *slopes, Grid grid, long outs, T *tiles) 
     }
 }
 
-// Outputs (N, H, W, O) of one panel of them, from products (36, tiles, PANEL).
+// Transforms the products (36, tiles, PANEL) of one panel of outputs back to (N, H, W, O).
 template <class T> void put(const T *products, Grid grid, long outs, T *results) {
   for (long tile = 0; tile < grid.tiles; tile++) {
     for (int place = 0; place < TILE * TILE; place++)
@@ -130,10 +132,11 @@ template <class T> void put(const T *products, Grid grid, long outs, T *results)
   }
 }
 
-// Slopes (N, H, W, C) of one panel of images' channels, from products (36, tiles, PANEL): sums where tiles overlap.
-template <class T> void join(const T *products, Grid grid, long channels, T *slopes) {
+// Transforms the products (36, tiles, PANEL) of one panel of input channels back to the gradients of the images
+// (N, H, W, C), adding up where tiles overlap.
+template <class T> void join(const T *products, Grid grid, long channels, T *gradients) {
   for (long pixel = 0; pixel < grid.tiles * TILE * TILE; pixel++)
-    std::fill_n(slopes + pixel * channels, PANEL<T>, T(0));
+    std::fill_n(gradients + pixel * channels, PANEL<T>, T(0));
   for (long tile = 0; tile < grid.tiles; tile++)
     for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
       vec<T> all[PLACES], pixels[PLACES];
@@ -141,13 +144,13 @@ template <class T> void join(const T *products, Grid grid, long channels, T *slo
       both_sides<T>(INPUT_BACK, all, pixels);
       for (int place = 0; place < PLACES; place++)
         if (const long pixel = grid.pixel(tile, place); pixel >= 0) {
-          T *to = slopes + pixel * channels + lane;
+          T *to = gradients + pixel * channels + lane;
           store(to, load(to) + pixels[place]);
         }
     }
 }
 
-// Weights (36, C, PANEL) of a panel of outputs: taps (O, 9, C) turned over.
+// Transforms the taps (O, 9, C) of one panel of outputs to weights (36, C, PANEL).
 template <class T> void weights_of_outputs(const T *taps, long channels, long depth, T *weights) {
   const long places = apart<T>(depth * PANEL<T>);
   T turned[PANEL<T>][TAPS][PANEL<T>];
@@ -169,7 +172,7 @@ template <class T> void weights_of_outputs(const T *taps, long channels, long de
   }
 }
 
-// Weights (36, O, PANEL) of a panel of the images' channels.
+// Transforms the taps (O, 9, C) of one panel of input channels to weights (36, O, PANEL).
 template <class T> void weights_of_inputs(const T *taps, long outs, long channels, T *weights) {
   const long places = apart<T>(outs * PANEL<T>);
   for (long out = 0; out < outs; out++) {
@@ -184,8 +187,8 @@ template <class T> void weights_of_inputs(const T *taps, long outs, long channel
   }
 }
 
-// to (36, tiles, PANEL): tiles (36, K / PANEL, tiles, PANEL) times weights (36, depth, PANEL) of channels `from` on;
-// added to what is there unless `from` is 0.
+// Products (36, tiles, PANEL) of tiles (36, K / PANEL, tiles, PANEL) and weights (36, depth, PANEL), for the channels
+// [from, from + depth). Added to the products of earlier channels, unless `from` is 0.
 template <class T> void multiply(const T *tiles, long count, long all, long from, const T *weights, long depth, T *to) {
   for (int place = 0; place < PLACES; place++) {
     const T *left = tiles + place * apart<T>(count * all) + from * count;
@@ -195,25 +198,25 @@ template <class T> void multiply(const T *tiles, long count, long all, long from
   }
 }
 
-constexpr long SIDES = 2;    // panels of outputs and of inputs whose slopes are computed together
-constexpr long PANELS = 4;   // of outputs, whose slopes stay in the cache
-constexpr long DEPTH = 128;  // of a panel's weights, which stay in the cache
+constexpr long SIDES = 2;    // panels of outputs, and of inputs, in one product
+constexpr long PANELS = 4;   // panels of outputs whose transformed gradients stay in the cache
+constexpr long DEPTH = 128;  // channels of a panel's weights, which stay in the cache
 
-// Slopes of the taps (O, 9, C) of `high` panels of outputs and `wide` of inputs, from the transformed slopes and tiles:
-// added to what is there, or written.
-template <class T> void weights_slope(
-    const T *slopes, const T *tiles, long count, long outs, long channels, long high, long wide, T *taps, bool adds) {
+// Gradients of the taps (O, 9, C) of `high` panels of outputs and `wide` panels of inputs, from transformed gradients
+// and tiles. Added to `grad_taps` if `adds`, else written.
+template <class T> void taps_gradient(const T *gradients, const T *tiles, long count, long outs, long channels,
+    long high, long wide, T *grad_taps, bool adds) {
   constexpr long SIZE = PANEL<T> * PANEL<T>, places = apart<T>(SIDES * SIDES * SIZE);
   T *products = scratch<T>(1, PLACES * places);
   for (int place = 0; place < PLACES; place++)
     for (long in = 0; in < wide; in++)
       for (long out = 0; out < high; out++)
-        all_rows<T, 1, PANEL<T>>(PANEL<T>, slopes + place * apart<T>(count * outs) + out * count * PANEL<T>, count, 0,
-            tiles + place * apart<T>(count * channels) + in * count * PANEL<T>, count,
+        all_rows<T, 1, PANEL<T>>(PANEL<T>, gradients + place * apart<T>(count * outs) + out * count * PANEL<T>, count,
+            0, tiles + place * apart<T>(count * channels) + in * count * PANEL<T>, count,
             products + place * places + (in * SIDES + out) * SIZE, false);
   for (long out = 0; out < high * PANEL<T>; out++)
     for (long in = 0; in < wide; in++) {
-      T *to = taps + out * TAPS * channels + in * PANEL<T>;
+      T *to = grad_taps + out * TAPS * channels + in * PANEL<T>;
       for (int tap = 0; tap < TAPS; tap++) __builtin_prefetch(to + (3 * TAPS + tap) * channels, 1);
       for (long lane = 0; lane < PANEL<T>; lane += LANES<T>) {
         vec<T> all[PLACES], nine[TAPS];
@@ -227,11 +230,11 @@ template <class T> void weights_slope(
     }
 }
 
-// A convolution, of `block` images at a time, whose tiles stay in the cache.
+// A convolution in blocks of `block` images, whose tiles stay in the cache.
 template <class T> struct Convolution {
   long images, height, width, channels, outs, block;
 
-  // Calls visit(grid, pixels before it, tiles' place) for each block.
+  // Calls visit(grid, pixels before the block, offset of its tiles) for each block of images.
   template <class Visit> void each_block(Visit visit) const {
     long place = 0;
     for (long first = 0; first < images; first += block) {
@@ -241,7 +244,7 @@ template <class T> struct Convolution {
     }
   }
 
-  // Results (N, H, W, O), and all tiles, which the gradient needs.
+  // Writes the results (N, H, W, O) and all transformed tiles, which the backward pass needs.
   void forward(const T *all_images, const T *taps, T *all_tiles, T *all_results) const {
     each_block([&](Grid grid, long before, long place) {
       T *weights = scratch<T>(0, PLACES * apart<T>(DEPTH * PANEL<T>));
@@ -258,28 +261,28 @@ template <class T> struct Convolution {
     });
   }
 
-  // Slopes of images and of taps, each where it is not null.
-  void backward(const T *all_slopes, const T *taps, const T *all_tiles, T *of_images, T *of_taps) const {
+  // Writes the gradients of images and taps, each where it is not null.
+  void backward(const T *all_slopes, const T *taps, const T *all_tiles, T *grad_images, T *grad_taps) const {
     each_block([&](Grid grid, long before, long place) {
       T *weights = scratch<T>(0, PLACES * apart<T>(DEPTH * PANEL<T>));
       T *products = scratch<T>(1, PLACES * apart<T>(grid.tiles * PANEL<T>));
-      T *slopes = scratch<T>(2, PLACES * apart<T>(grid.tiles * outs));
-      spread(all_slopes + before * outs, grid, outs, slopes);
-      for (long channel = 0; of_images && channel < channels; channel += PANEL<T>) {
+      T *gradients = scratch<T>(2, PLACES * apart<T>(grid.tiles * outs));
+      spread(all_slopes + before * outs, grid, outs, gradients);
+      for (long channel = 0; grad_images && channel < channels; channel += PANEL<T>) {
         for (long first = 0; first < outs; first += DEPTH) {
           const long depth = std::min(DEPTH, outs - first);
           weights_of_inputs(taps + first * TAPS * channels + channel, depth, channels, weights);
-          multiply(slopes, grid.tiles, outs, first, weights, depth, products);
+          multiply(gradients, grid.tiles, outs, first, weights, depth, products);
         }
-        join(products, grid, channels, of_images + before * channels + channel);
+        join(products, grid, channels, grad_images + before * channels + channel);
       }
       constexpr long STEP = SIDES * PANEL<T>;
-      for (long some = 0; of_taps && some < outs; some += PANELS * PANEL<T>)
+      for (long some = 0; grad_taps && some < outs; some += PANELS * PANEL<T>)
         for (long in = 0; in < channels; in += STEP)
           for (long out = some; out < std::min(outs, some + PANELS * PANEL<T>); out += STEP)
-            weights_slope(slopes + out * grid.tiles, all_tiles + place + in * grid.tiles, grid.tiles, outs, channels,
+            taps_gradient(gradients + out * grid.tiles, all_tiles + place + in * grid.tiles, grid.tiles, outs, channels,
                 std::min(SIDES, (outs - out) / PANEL<T>), std::min(SIDES, (channels - in) / PANEL<T>),
-                of_taps + out * TAPS * channels + in, before > 0);
+                grad_taps + out * TAPS * channels + in, before > 0);
     });
   }
 };

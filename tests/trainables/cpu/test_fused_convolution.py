@@ -1,33 +1,36 @@
-"""A block with its convolution gives what its layers give."""
+"""The fused kernel of convolution, norm, ReLU and pooling gives what the layers give."""
 
 import copy
 
 import pytest
 import torch
-from blocks import FALLBACKS, channels_last, close, layers, passed
+from groups import FALLBACKS, channels_last, close, group, native_stack, passed
 from torch import Tensor, nn
 
 from crossarch.trainables.cpu import winograd
-from crossarch.trainables.cpu.block import Block, use_blocks
-from crossarch.trainables.cpu.winograd import FEW, NONE, WINOGRAD, use_winograd
+from crossarch.trainables.cpu.fused import ConvolutionKind
+from crossarch.trainables.cpu.layers import Conv2d, ConvNormReluPoolStack
 
 pytestmark = pytest.mark.usefixtures("with_library")
 
 
-def convolved(images: Tensor, outs: int, **settings: object) -> tuple[nn.Sequential, nn.Sequential]:
-    """A convolution and `layers`; and the same joined, by Winograd where it is suited."""
-    convolution = nn.Conv2d(images.shape[1], outs, 3, padding=1, bias=False, **settings)  # type: ignore[arg-type]
-    network = nn.Sequential(convolution, *layers(outs)).to(images)
-    one = copy.deepcopy(network)
-    use_winograd(one)
-    use_blocks(one)
-    return network, one
+DIRECT, WINOGRAD, NONE = ConvolutionKind.DIRECT, ConvolutionKind.WINOGRAD, ConvolutionKind.NONE
+
+
+def convolved(images: Tensor, outs: int, **settings: object) -> tuple[nn.Sequential, ConvNormReluPoolStack]:
+    """A group of torch's layers, and a stack of the same with native kernels."""
+    changes = {"padding": 1, "bias": False, **settings}
+    torchs = nn.Conv2d(images.shape[1], outs, 3, **changes)  # type: ignore[arg-type]
+    network = group(outs, images.dtype, torchs)
+    ours = Conv2d(images.shape[1], outs, 3, **changes)  # type: ignore[arg-type]
+    ours.load_state_dict(torchs.state_dict())
+    return network, native_stack(nn.Sequential(ours.to(images.dtype), *network[1:]))
 
 
 CONVOLUTIONS = {
-    (FEW, (3, 3, 8, 12), 96),
-    (FEW, (2, 1, 6, 4), 32),
-    (FEW, (1, 3, 2, 2), 64),
+    (DIRECT, (3, 3, 8, 12), 96),
+    (DIRECT, (2, 1, 6, 4), 32),
+    (DIRECT, (1, 3, 2, 2), 64),
     (WINOGRAD, (11, 64, 4, 4), 160),
     (WINOGRAD, (5, 96, 16, 8), 64),
 }
@@ -36,28 +39,33 @@ CONVOLUTIONS = {
 @pytest.mark.parametrize(("kind", "shape", "outs"), sorted(CONVOLUTIONS))
 @pytest.mark.parametrize("blocks", [17, 256])
 def test_a_convolution_is_done_with_what_follows_it(
-    kind: int, shape: tuple[int, ...], outs: int, blocks: int, calls: list[int], monkeypatch: pytest.MonkeyPatch
+    kind: int,
+    shape: tuple[int, ...],
+    outs: int,
+    blocks: int,
+    calls: list[ConvolutionKind],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Twice, so that running statistics were not fresh; of several blocks of images, too."""
     monkeypatch.setattr(winograd, "BLOCK", blocks)
     torch.manual_seed(0)
-    images, slope = channels_last(*shape), torch.randn(shape[0], outs, shape[2] // 2, shape[3] // 2).double()
+    images, gradient = channels_last(*shape), torch.randn(shape[0], outs, shape[2] // 2, shape[3] // 2).double()
     network, one = convolved(images, outs)
     for _ in range(2):
-        found, expected = (taken(each, images, slope) for each in (one, network))
+        found, expected = (taken(each, images, gradient) for each in (one, network))
         close(found, expected, 1e-9)
 
     assert calls == [kind, kind]
     assert list(one.state_dict()) == list(network.state_dict())
-    close(taken(one.eval(), images, slope), taken(network.eval(), images, slope), 1e-9)
+    close(taken(one.eval(), images, gradient), taken(network.eval(), images, gradient), 1e-9)
     assert calls == [kind, kind]
 
 
-def taken(network: nn.Module, images: Tensor, slope: Tensor) -> dict[str, Tensor]:
+def taken(network: nn.Module, images: Tensor, gradient: Tensor) -> dict[str, Tensor]:
     """`passed`, of images that need no gradient."""
     network.zero_grad()
     result = network(images)
-    result.backward(slope)
+    result.backward(gradient)
     return {"result": result.detach(), **{n: p.grad for n, p in network.named_parameters()}, **network.state_dict()}  # type: ignore[dict-item]
 
 
@@ -65,7 +73,7 @@ def taken(network: nn.Module, images: Tensor, slope: Tensor) -> dict[str, Tensor
     ("shape", "outs", "kind"),
     [((3, 3, 8, 8), 64, NONE), ((11, 64, 4, 4), 64, WINOGRAD), ((9, 64, 4, 4), 64, NONE), ((3, 64, 6, 4), 64, NONE)],
 )
-def test_images_get_their_gradient(shape: tuple[int, ...], outs: int, kind: int, calls: list[int]) -> None:
+def test_images_get_their_gradient(shape: tuple[int, ...], outs: int, kind: int, calls: list[ConvolutionKind]) -> None:
     """By the convolution itself where it is the direct one, or Winograd's does not pay."""
     torch.manual_seed(0)
     images = channels_last(*shape)
@@ -79,20 +87,20 @@ def test_images_get_their_gradient(shape: tuple[int, ...], outs: int, kind: int,
 def test_a_convolution_s_gradient_that_nobody_asks_for_is_not_needed(wanted: str) -> None:
     torch.manual_seed(0)
     images = channels_last(11, 64, 4, 4)
-    slopes = []
+    gradients = []
     for each in convolved(images, 64):
         leaves = {"images": images.clone(), **dict(each.named_parameters())}
         for name, leaf in leaves.items():
             leaf.requires_grad_(name == wanted)
-        slopes.append(torch.autograd.grad(each(leaves["images"]).square().sum(), leaves[wanted])[0])
+        gradients.append(torch.autograd.grad(each(leaves["images"]).square().sum(), leaves[wanted])[0])
 
-    torch.testing.assert_close(*slopes, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("reason", FALLBACKS)
 @pytest.mark.parametrize("shape", [(3, 3, 8, 8), (5, 64, 8, 8)])
 def test_elsewhere_it_computes_what_it_did_before(
-    reason: str, shape: tuple[int, ...], calls: list[int], monkeypatch: pytest.MonkeyPatch
+    reason: str, shape: tuple[int, ...], calls: list[ConvolutionKind], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     images = channels_last(*shape)
@@ -100,8 +108,8 @@ def test_elsewhere_it_computes_what_it_did_before(
     for each in (network, one):
         changed = FALLBACKS[reason](each, images, monkeypatch)
     images = images if changed is None else changed
-    slope = torch.randn(shape[0], 64, images.shape[2] // 2, images.shape[3] // 2).to(images)
-    close(taken(one, images, slope), taken(network, images, slope), 1e-9)
+    gradient = torch.randn(shape[0], 64, images.shape[2] // 2, images.shape[3] // 2).to(images)
+    close(taken(one, images, gradient), taken(network, images, gradient), 1e-9)
 
     assert calls == []
 
@@ -116,20 +124,20 @@ def test_elsewhere_it_computes_what_it_did_before(
         (3, 64, {"dilation": 2}),
         (3, 64, {"padding_mode": "circular"}),
         (64, 64, {"groups": 2}),
+        (3, 64, {"bias": True}),
+        (64, 64, {"bias": True}),
     ],
 )
-def test_other_convolutions_stay_what_they_were(ins: int, outs: int, settings: dict[str, object]) -> None:
+def test_other_convolutions_are_called(
+    ins: int, outs: int, settings: dict[str, object], calls: list[ConvolutionKind]
+) -> None:
+    """Norm, ReLU and pooling after them are fused, unless torch's result is not channels last: by circular padding."""
     torch.manual_seed(0)
     images = channels_last(2, ins, 16, 16)
     network, one = convolved(images, outs, **settings)
-    assert type(one[0]) is nn.Conv2d
     close(passed(one, images), passed(network, images))
 
-
-def test_a_convolution_with_a_bias_stays_what_it_was() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), *layers(64).float())
-    use_blocks(network)
-    assert [type(each) for each in network][:2] == [nn.Conv2d, Block]
+    assert calls == ([] if "padding_mode" in settings else [NONE])
 
 
 def test_a_copy_of_a_network_has_convolutions_of_its_own() -> None:
@@ -147,13 +155,13 @@ def test_single_precision_of_a_convolution_is_as_near_to_double_as_torch_s() -> 
     torch.manual_seed(0)
     images = channels_last(10, 3, 32, 32).float().double()
     network, _ = convolved(images, 64)
-    slope = torch.randn(10, 64, 16, 16).double()
-    exact = taken(network, images, slope)
+    gradient = torch.randn(10, 64, 16, 16).double()
+    exact = taken(network, images, gradient)
     _, one = convolved(images.float(), 64)
     one.load_state_dict(network.float().state_dict())
     for each in (one, network):
         each.load_state_dict({**each.state_dict(), "1.running_mean": torch.zeros(64), "1.running_var": torch.ones(64)})
-    found, torch_s = (taken(each, images.float(), slope.float()) for each in (one, network))
+    found, torch_s = (taken(each, images.float(), gradient.float()) for each in (one, network))
     for name in ("result", "0.weight", "1.weight", "1.bias"):
         errors = [float((each[name] - exact[name]).abs().max()) for each in (found, torch_s)]
         assert errors[0] <= 2 * errors[1] + 1e-6, name

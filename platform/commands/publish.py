@@ -1,12 +1,17 @@
-"""Puts a study's report where people find it: files in a folder, and the page in MLflow beside the study's last run."""
+"""Publishes a study's report: files in a folder, and the page as an artifact of the last invocation in MLflow."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from crossarch.platform.report.page import PAGE, digest_of, files
+from crossarch.platform.commands.published import report_line
+from crossarch.platform.report.content import make_report
+from crossarch.platform.report.digest import PAGE, digest, digest_of
+from crossarch.platform.report.page import files
+from crossarch.platform.report.pictures import mosaics
 from crossarch.platform.report.tables import build_table
+from crossarch.platform.scheduling.prepare import library, store
 from crossarch.platform.store.ledger import Ledger
-from crossarch.platform.store.storage import copy_of, place_of
+from crossarch.platform.store.storage import copy_of
 from crossarch.platform.store.tracking import TrackingError, attach
 from crossarch.search_spaces.study import Study
 from crossarch.trainables.files import write_atomically, writing
@@ -15,9 +20,9 @@ from crossarch.trainables.files import write_atomically, writing
 def publish(
     study: Study, seeds: Sequence[int], root: Path, tracking: str, *, folder: Path | None = None, anew: bool = True
 ) -> list[str]:
-    """Writes the report and attaches its page; what to tell of it, failures included, a line each.
+    """Writes the report and attaches its page in MLflow. Returns lines for the terminal, also on failures.
 
-    Where not `anew`, a page that was made from the same results is left as it is.
+    Unless `anew`, a page of the same results is not written again.
     """
     folder = folder or root / "reports" / study.name
     try:
@@ -30,7 +35,7 @@ def publish(
             copy.push(f"{copy.name(folder)}/")
         except OSError as error:
             return [f"The report is on this machine only, in {str(folder)!r}: {error}."]
-    told = [f"Report: {f'{place_of(root)}/{copy.name(folder / PAGE)}' if inside else folder / PAGE}"]
+    told = [report_line(root, folder)]
     try:
         attach(Ledger(root).invocations(study.name), root, tracking, folder / PAGE)
     except TrackingError as error:
@@ -39,18 +44,20 @@ def publish(
 
 
 def write_report(study: Study, seeds: tuple[int, ...], root: Path, folder: Path, *, anew: bool = True) -> list[Path]:
-    """Writes the page and the files beside it; those that had to change. Raises OSError where the disk refuses."""
-    from crossarch.platform.report.content import digest, make_report  # draws
-
+    """Writes the page and the files beside it. Returns the changed files. Raises OSError if one cannot be written."""
     ledger = Ledger(root)
     results = ledger.read()
     recorded = [invocation.command for invocation in ledger.invocations(study.name)]
+    stored = store(root)
+    sets = stored.names()
     if not anew:
         table = build_table(study, seeds, results)
-        if digest_of(folder / PAGE) == digest(table, results, root, recorded):
+        if digest_of(folder / PAGE) == digest(table, results, recorded=recorded, sets=sets):
             return []
+    shown = mosaics(study, seeds, stored, library(root, None, lambda message: None))
+    report = make_report(study, seeds, results, recorded=recorded, sets=sets, mosaics=shown)
     written = []
-    for name, content in files(make_report(study, seeds, results, root, recorded)):
+    for name, content in files(report):
         raw = content.encode() if isinstance(content, str) else content
         path = folder / name
         if not path.is_file() or path.read_bytes() != raw:

@@ -4,8 +4,7 @@ import dataclasses
 
 import pytest
 
-from crossarch.platform.report.reproduce import command, find_form, without_places
-from crossarch.search_spaces.catalog import find
+from crossarch.search_spaces.catalog import command, find, find_form, without_places
 
 QUICKSTART = find("quickstart")
 
@@ -25,9 +24,9 @@ QUICKSTART = find("quickstart")
         ),
         (find("table2").smoke(), (0,), "crossarch run table2 --smoke"),
         (
-            dataclasses.replace(find("table2"), only={"data": ("FRePo IPC 1",)}),
+            dataclasses.replace(find("table2"), only={"data": ("cifar10-frepo-ipc1",)}),
             (0, 1, 2),
-            "crossarch run table2 --only 'data=FRePo IPC 1'",
+            "crossarch run table2 --only data=cifar10-frepo-ipc1",
         ),
         (dataclasses.replace(QUICKSTART, name="train"), (0, 1, 2), None),
     ],

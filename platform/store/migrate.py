@@ -7,6 +7,7 @@ landscapes are renamed. The former files are moved to `ledger/schema-2/`, from w
 import dataclasses
 import json
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -125,19 +126,14 @@ def migrate(root: Path, find_study: Callable[[str], Study | None]) -> Migration:
         write_table(root / RUNS / name, pa.Table.from_pylist(rows, schema=SCHEMA), SCHEMA_VERSION)
     for former, present in done.runs.items():
         done.renamed += _rename(root, former, present)
-    upgraded = [
-        _upgrade_invocation(row, done.runs, find_study(row["study"])) for row in _rows(invocations, FORMER_INVOCATIONS)
-    ]
-    for path in (*runs, *invocations):
-        _put_aside(root, path, path.relative_to(root / "ledger"))
-    for invocation in upgraded:  # under the names of the former ones
-        table = pa.Table.from_pylist([invocation_to_row(invocation)], schema=INVOCATION_SCHEMA)
-        write_table(root / INVOCATIONS / f"{invocation.id}.parquet", table, INVOCATION_SCHEMA_VERSION)
-    done.invocations = len(upgraded)
+    for path in invocations:  # before the runs, without which a second call could not translate them
+        _replace_invocation(root, path, done, find_study)
     view = root / "mlflow.db"
     if done.runs and view.exists():
         _put_aside(root, view, Path(view.name))
         done.view = True
+    for path in runs:
+        _put_aside(root, path, path.relative_to(root / "ledger"))
     return done
 
 
@@ -209,6 +205,19 @@ def _coordinates(arm: str, cell: Sequence[str], study: Study | None) -> dict[str
     ids = [{axis.label(choice): choice for choice in axis.choices} for axis in study.axes]
     names = [axis.name for axis in study.axes]
     return {"arm": arm} | {name: known.get(label, label) for name, known, label in zip(names, ids, cell, strict=True)}
+
+
+def _replace_invocation(root: Path, path: Path, done: Migration, find_study: Callable[[str], Study | None]) -> None:
+    """Copies the file of an invocation to the backup, and then overwrites it atomically."""
+    upgraded = [
+        invocation_to_row(_upgrade_invocation(row, done.runs, find_study(row["study"])))
+        for row in _rows([path], FORMER_INVOCATIONS)
+    ]
+    backup = root / BACKUP / path.relative_to(root / "ledger")
+    backup.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, backup)
+    write_table(path, pa.Table.from_pylist(upgraded, schema=INVOCATION_SCHEMA), INVOCATION_SCHEMA_VERSION)
+    done.invocations += len(upgraded)
 
 
 def _put_aside(root: Path, path: Path, place: Path) -> None:

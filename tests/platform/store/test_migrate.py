@@ -5,9 +5,10 @@ schema 2 wrote them, with their ids, and what they are now.
 """
 
 import dataclasses
+import itertools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -198,28 +199,47 @@ def test_a_second_migration_does_nothing(tmp_path: Path, former: dict[str, RunRe
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("moved", [1, 20])
-def test_a_migration_that_was_killed_is_finished_by_the_next(
-    tmp_path: Path, former: dict[str, RunResult], moved: int, monkeypatch: pytest.MonkeyPatch
+def test_a_migration_that_was_killed_anywhere_is_finished_by_the_next(
+    tmp_path: Path, former: dict[str, RunResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_aside, count = Path.replace, iter(range(moved))
+    """Killed before each of its changes to the disk: a file written, moved, or copied."""
+    for name in NAMES[3:]:
+        (tmp_path / RUNS / f"{name}.parquet").unlink()
+    expected, wanted = {each["former_run_id"]: each["run_id"] for each in KNOWN[:3]}, None
+    for survived in itertools.count():
+        root, left = tmp_path / f"killed-{survived}", iter(range(survived))
+        shutil.copytree(tmp_path, root, ignore=shutil.ignore_patterns("killed-*"))
 
-    def killed(path: Path, target: Path) -> Path:
-        if path.parent.name == "runs" and not path.name.startswith(".") and next(count, None) is None:
-            raise KeyboardInterrupt
-        return put_aside(path, target)
+        def mortal(function: Callable[..., Any], left: Iterator[int] = left) -> Callable[..., Any]:
+            def call(*arguments: Any) -> Any:
+                if next(left, None) is None:
+                    raise KeyboardInterrupt
+                return function(*arguments)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", killed)
-        with pytest.raises(KeyboardInterrupt):
-            migrate(tmp_path, nowhere)
-    migrate(tmp_path, nowhere)
-    found = Ledger(tmp_path).read()
-    assert {result.former_run_id: name for name, result in found.items()} == {
-        each["former_run_id"]: each["run_id"] for each in KNOWN
-    }
-    assert len(Ledger(tmp_path).invocations()) == 1
-    assert KNOWN[0]["run_id"] in Ledger(tmp_path).invocations()[0].cells
+            return call
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", mortal(Path.replace))
+            patched.setattr(shutil, "copyfile", mortal(shutil.copyfile))
+            try:
+                migrate(root, nowhere)
+            except KeyboardInterrupt:
+                killed = True
+            else:
+                killed = False
+        migrate(root, nowhere)
+        found = Ledger(root).read()
+        assert {result.former_run_id: name for name, result in found.items()} == expected
+        (invocation,) = Ledger(root).invocations()
+        wanted = wanted or invocation
+        assert invocation == wanted
+        assert set(invocation.runs) == {expected[NAMES[0]], expected[NAMES[1]], "0123456789abcdef-s0"}
+        assert sorted(path.stem for path in (root / BACKUP / "runs").iterdir()) == sorted(NAMES[:3])
+        assert (root / BACKUP / "mlflow.db").exists()
+        assert len(list((root / "weights").iterdir())) == 2
+        if not killed:
+            break
+    assert survived > 10, "so many changes does it make at least"
 
 
 def test_a_run_that_cannot_be_migrated_is_told_and_kept(tmp_path: Path, result_of: Callable[..., RunResult]) -> None:

@@ -20,6 +20,9 @@ from crossarch.trainables.config.errors import interval_of
 from crossarch.trainables.config.part import Part, forms
 from crossarch.trainables.config.run import RunConfig
 
+NAME_WIDTH = 28
+"""Minimum width of the name column in characters, which aligns the sections."""
+
 
 def show_recipe(selection: Selection, cells: Sequence[str]) -> None:
     """Prints the recipe of one cell: each setting with its value and source, and the paper's accuracy.
@@ -117,9 +120,6 @@ def list_settings(prefix: str) -> None:
             console.print(Text(heading, style="bold"), grid, "", sep="\n")
 
 
-NAME_WIDTH = 28
-"""Minimum width of the name column in characters, which aligns the sections."""
-
 Section = tuple[str, list[tuple[str, FieldInfo]]]
 """A heading and its settings: (dotted name, field) pairs."""
 
@@ -140,14 +140,14 @@ KINDS: dict[Any, str] = {int: "whole number", float: "number", str: "text", bool
 
 def values_of(field: FieldInfo) -> str:
     """Allowed values of a setting: its literals, or its type and bounds."""
-    annotation = field.annotation
-    if typing.get_origin(annotation) is Literal:
-        return " | ".join(map(str, typing.get_args(annotation)))
-    kinds = typing.get_args(annotation) if type(None) in typing.get_args(annotation) else (annotation,)
-    kind = KINDS.get(kinds[0], "list")
+    arguments = typing.get_args(field.annotation)
+    is_optional = type(None) in arguments
+    kind = next(each for each in arguments if each is not type(None)) if is_optional else field.annotation
+    words = (
+        " | ".join(map(str, typing.get_args(kind))) if typing.get_origin(kind) is Literal else KINDS.get(kind, "list")
+    )
     interval = interval_of(field)
-    none = ", or none" if type(None) in typing.get_args(annotation) else ""
-    return f"{kind}{f' in {interval}' if interval else ''}{none}"
+    return f"{words}{f' in {interval}' if interval else ''}{', or none' if is_optional else ''}"
 
 
 def default_of(field: FieldInfo) -> str:

@@ -93,6 +93,21 @@ def test_settings_show_values_and_defaults(crossarch):
     assert "epochs" not in shown
 
 
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("data.selection", ": kmeans | herding, or none; default none"),
+        ("data.label_temperature", ": number in (0, inf), or none; default none"),
+        ("model.conv_bias", ": true | false; default false"),
+        ("model.channels", ": list in [1, inf); default 128, 256, 512"),
+        ("batch_size", ": whole number in [1, inf)"),
+        ("seed", ": whole number in [0, 2147483647]; default 0"),
+    ],
+)
+def test_the_values_of_each_kind_of_setting_are_told(crossarch, setting, values):
+    assert values in " ".join(crossarch("settings", setting).out.split())
+
+
 def test_a_prefix_of_no_setting_is_refused(crossarch):
     answer = crossarch("settings", "beta")
     assert (answer.status, answer.out) == (2, "")
